@@ -1,0 +1,21 @@
+/* Differences between the CPython versions (3.11 on) that this module meets. */
+#ifndef MP_COMPAT_H
+#define MP_COMPAT_H
+
+#define PY_SSIZE_T_CLEAN
+#include <Python.h>
+#include <structmember.h>
+
+#if PY_VERSION_HEX < 0x030b0000
+#error "Kukulkan needs CPython 3.11 or later"
+#endif
+
+/* 3.12 introduced the slot that says a module may live in several interpreters. */
+#if PY_VERSION_HEX >= 0x030c0000
+#define MP_MULTIPLE_INTERPRETERS_SLOT \
+    {Py_mod_multiple_interpreters, Py_MOD_PER_INTERPRETER_GIL_SUPPORTED},
+#else
+#define MP_MULTIPLE_INTERPRETERS_SLOT
+#endif
+
+#endif

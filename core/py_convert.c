@@ -1,0 +1,95 @@
+#include "py_convert.h"
+
+#include <string.h>
+
+#include <apr_strings.h>
+
+PyObject *mp_str_from_latin1(const char *text)
+{
+    if (!text) {
+        Py_RETURN_NONE;
+    }
+    return PyUnicode_DecodeLatin1(text, (Py_ssize_t)strlen(text), NULL);
+}
+
+PyObject *mp_str_from_fs(const char *text)
+{
+    if (!text) {
+        Py_RETURN_NONE;
+    }
+    return PyUnicode_DecodeUTF8(text, (Py_ssize_t)strlen(text), "surrogateescape");
+}
+
+/* The bytes of value, encoded by encode if it is str. New reference. */
+static PyObject *bytes_from_object(PyObject *value, const char *what, const char *encoding,
+                                   const char *errors)
+{
+    if (PyBytes_Check(value)) {
+        return Py_NewRef(value);
+    }
+    if (PyUnicode_Check(value)) {
+        return PyUnicode_AsEncodedString(value, encoding, errors);
+    }
+    PyErr_Format(PyExc_TypeError, "%s must be str or bytes, not %.200s", what,
+                 Py_TYPE(value)->tp_name);
+    return NULL;
+}
+
+char *mp_latin1_from_object(apr_pool_t *pool, PyObject *value, const char *what)
+{
+    PyObject *bytes = bytes_from_object(value, what, "latin-1", "strict");
+    char *copy = NULL;
+
+    if (!bytes) {
+        return NULL;
+    }
+    const char *start = PyBytes_AS_STRING(bytes);
+    Py_ssize_t size = PyBytes_GET_SIZE(bytes);
+    for (Py_ssize_t i = 0; i < size; i++) {
+        if (start[i] == '\r' || start[i] == '\n' || start[i] == '\0') {
+            PyErr_Format(PyExc_ValueError,
+                         "%s contains CR, LF or NUL at position %zd: it would end the header "
+                         "line; remove it or encode the value",
+                         what, i);
+            goto done;
+        }
+    }
+    copy = apr_pstrmemdup(pool, start, (apr_size_t)size);
+done:
+    Py_DECREF(bytes);
+    return copy;
+}
+
+char *mp_fs_from_object(apr_pool_t *pool, PyObject *value, const char *what)
+{
+    PyObject *bytes = bytes_from_object(value, what, "utf-8", "surrogateescape");
+    char *copy = NULL;
+
+    if (!bytes) {
+        return NULL;
+    }
+    Py_ssize_t size = PyBytes_GET_SIZE(bytes);
+    if (memchr(PyBytes_AS_STRING(bytes), '\0', (size_t)size)) {
+        PyErr_Format(PyExc_ValueError, "%s contains NUL", what);
+    } else {
+        copy = apr_pstrmemdup(pool, PyBytes_AS_STRING(bytes), (apr_size_t)size);
+    }
+    Py_DECREF(bytes);
+    return copy;
+}
+
+PyObject *mp_tuple_from_strings(const apr_array_header_t *strings)
+{
+    Py_ssize_t count = strings ? strings->nelts : 0;
+    PyObject *tuple = PyTuple_New(count);
+
+    for (Py_ssize_t i = 0; tuple && i < count; i++) {
+        PyObject *item = mp_str_from_latin1(APR_ARRAY_IDX(strings, i, const char *));
+        if (!item) {
+            Py_CLEAR(tuple);
+            break;
+        }
+        PyTuple_SET_ITEM(tuple, i, item);
+    }
+    return tuple;
+}

@@ -1,0 +1,30 @@
+/* Text between C and Python: docs/architecture.md, "Text and bytes".
+ * Every function here holds the interpreter. */
+#ifndef MP_PY_CONVERT_H
+#define MP_PY_CONVERT_H
+
+#include "compat.h"
+
+#include <apr_pools.h>
+#include <apr_tables.h>
+
+/* Header and table values: ISO-8859-1. NULL gives None. New reference. */
+PyObject *mp_str_from_latin1(const char *text);
+
+/* URIs, file names, query strings: UTF-8 with surrogateescape. NULL gives None.
+ * New reference. */
+PyObject *mp_str_from_fs(const char *text);
+
+/* The characters of value (str as ISO-8859-1, or bytes), copied into pool.
+ * what names the value in errors. NULL with TypeError (neither str nor bytes) or
+ * ValueError (CR, LF, NUL; a character beyond ISO-8859-1). */
+char *mp_latin1_from_object(apr_pool_t *pool, PyObject *value, const char *what);
+
+/* The same for file names and URIs: str as UTF-8 with surrogateescape, or bytes;
+ * only NUL is refused. */
+char *mp_fs_from_object(apr_pool_t *pool, PyObject *value, const char *what);
+
+/* A tuple of the strings of an array of char *; NULL array gives (). */
+PyObject *mp_tuple_from_strings(const apr_array_header_t *strings);
+
+#endif

@@ -1,0 +1,45 @@
+/* The _apache extension module: its per-interpreter state. */
+#ifndef MP_PY_MODULE_H
+#define MP_PY_MODULE_H
+
+#include "compat.h"
+
+/* One per interpreter. Traverse and clear in py_module.c keep this order. */
+typedef struct {
+    /* Types, one file each: py_request.c, py_connection.c ... */
+    PyTypeObject *request_type;
+    PyTypeObject *connection_type;
+    PyTypeObject *server_type;
+    PyTypeObject *table_type;
+    PyTypeObject *table_iterator_type;
+    /* server_rec address (int) -> its wrapper, kept for the child's life. */
+    PyObject *servers;
+    /* Callables of mod_python._dispatch, set by py_dispatch.c. */
+    PyObject *dispatch_run;
+    PyObject *dispatch_make_handler;
+    PyObject *dispatch_run_cleanups;
+    PyObject *dispatch_shutdown;
+    /* [(callable, data)] of server.register_cleanup(), run when the child ends. */
+    PyObject *server_cleanups;
+    /* The name of the interpreter (str). */
+    PyObject *interpreter_name;
+    /* Names of the phases (str), in the order of enum mp_phase. */
+    PyObject *phase_names;
+} mp_state;
+
+/* Holds the interpreter. */
+PyMODINIT_FUNC PyInit__apache(void);
+
+/* Holds the interpreter. The state of the _apache module given; never NULL. */
+mp_state *mp_state_of_module(PyObject *module);
+
+/* Holds the interpreter. The state behind one of the module's own types (a
+ * subclass defined in Python will do); never NULL. */
+mp_state *mp_state_of_type(PyTypeObject *type);
+
+/* Holds the interpreter. Makes a heap type from spec, named without a module,
+ * as the API has it (str(type(req)) is "<class 'mp_request'>").
+ * spec->name is "_apache.NAME". Returns a new reference, NULL with an exception. */
+PyTypeObject *mp_type_create(PyObject *module, PyType_Spec *spec);
+
+#endif
