@@ -10,6 +10,7 @@ typedef struct {
     PyTypeObject *request_type;
     PyTypeObject *connection_type;
     PyTypeObject *server_type;
+    PyTypeObject *finfo_type;
     PyTypeObject *table_type;
     PyTypeObject *table_iterator_type;
     /* server_rec address (int) -> its wrapper, kept for the child's life. */
@@ -17,10 +18,11 @@ typedef struct {
     /* Callables of mod_python._dispatch, set by py_dispatch.c. */
     PyObject *dispatch_run;
     PyObject *dispatch_make_handler;
+    PyObject *dispatch_add_handler;
     PyObject *dispatch_run_cleanups;
+    PyObject *dispatch_register_server_cleanup;
+    PyObject *dispatch_import;
     PyObject *dispatch_shutdown;
-    /* [(callable, data)] of server.register_cleanup(), run when the child ends. */
-    PyObject *server_cleanups;
     /* The name of the interpreter (str). */
     PyObject *interpreter_name;
     /* Names of the phases (str), in the order of enum mp_phase. */
@@ -39,7 +41,14 @@ mp_state *mp_state_of_type(PyTypeObject *type);
 
 /* Holds the interpreter. Makes a heap type from spec, named without a module,
  * as the API has it (str(type(req)) is "<class 'mp_request'>").
- * spec->name is "_apache.NAME". Returns a new reference, NULL with an exception. */
+ * spec->name is "_apache.NAME"; the module gets it as NAME. Returns a new reference, NULL with an exception. */
 PyTypeObject *mp_type_create(PyObject *module, PyType_Spec *spec);
+
+/* Holds the interpreter. Takes "_apache." off a type's name. 0, or -1 with an exception. */
+int mp_type_name_plainly(PyTypeObject *type);
+
+/* Holds the interpreter. Adds a further table of methods to a type just made, for
+ * types whose methods are more than one file. 0, or -1 with an exception. */
+int mp_type_add_methods(PyTypeObject *type, PyMethodDef *methods);
 
 #endif

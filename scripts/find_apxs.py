@@ -25,9 +25,12 @@ def find_apxs() -> str | None:
     named = os.environ.get("APXS")
     if named:
         return shutil.which(named)
-    packages = sysconfig.get_path("platlib")
+    # The apxs beside that Apache's programs names directories of its build, which are gone;
+    # this command of the same distribution corrects them.
+    own = shutil.which("mod_wsgi-apxs", path=sysconfig.get_path("scripts"))
+    if own:
+        return own
     search = [
-        os.path.join(packages, "mod_wsgi_packages", "httpd", "bin"),
         *os.environ.get("PATH", os.defpath).split(os.pathsep),
         "/usr/bin",
         "/usr/sbin",

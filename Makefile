@@ -1,0 +1,88 @@
+# Two commands are all it takes: `make serve` and `make test`. `make help` lists the others.
+#
+#   PYTHON  the Python to build for: CPython 3.11 or later with a shared library
+#   VENV    the environment to build into
+#   ARGS    more arguments, for `make serve`, `make test`, `make test-asan` and `make bench`
+
+# Apache's children, which are not root, can read the system's Python; root's own they cannot.
+ifeq ($(origin PYTHON),undefined)
+PYTHON := $(if $(filter 0,$(shell id -u)),/usr/bin/python3,python3)
+VENV ?= .venv
+else
+VENV ?= .venv-$(shell $(PYTHON) -c 'import sys; print("%d.%d" % sys.version_info[:2])')
+endif
+ASAN_VENV ?= $(VENV)-asan
+PORT ?= 8080
+ARGS ?=
+
+BIN = $(VENV)/bin
+BUILD = build/$(notdir $(abspath $(VENV)))
+SOURCES := meson.build pyproject.toml $(wildcard core/*) scripts/find_apxs.py \
+	$(shell find src -name __pycache__ -prune -o -print)
+C_FILES := $(wildcard core/*.[ch])
+
+.PHONY: help serve test test-asan lint format bench docs build clean
+.SUFFIXES:
+
+help:
+	@echo 'make serve      build, then serve examples/ on http://127.0.0.1:$(PORT)/ until Ctrl-C'
+	@echo 'make test       build, then run every test'
+	@echo 'make test-asan  the same with the module under AddressSanitizer and UBSan'
+	@echo 'make lint       check formatting, style and types'
+	@echo 'make format     format the sources'
+	@echo 'make bench      measure, as ratios to a C module'
+	@echo 'make docs       build the documentation into docs/_build/html'
+	@echo 'make build      only set up and build, into $(VENV)'
+	@echo 'make clean      remove what was built'
+	@echo 'Set PYTHON=/path/to/python3 to build for another Python, VENV=dir into another environment.'
+
+# With job control the server has Ctrl-C for itself, and its exit status is make's.
+serve: build
+	@if [ -t 0 ]; then set -m; fi; $(BIN)/kukulkan serve examples --port $(PORT) $(ARGS)
+
+test: build $(VENV)/.group-test
+	$(BIN)/python -m pytest $(ARGS)
+
+test-asan:
+	@$(MAKE) build $(ASAN_VENV)/.group-test VENV=$(ASAN_VENV) \
+		SETUP_ARGS='-Csetup-args=-Db_sanitize=address,undefined -Csetup-args=-Doptimization=1'
+	KUKULKAN_ASAN=1 $(ASAN_VENV)/bin/python -m pytest $(ARGS)
+
+lint: $(VENV)/.group-lint
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy --strict src
+	$(BIN)/clang-format --dry-run -Werror $(C_FILES)
+
+format: $(VENV)/.group-lint
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+	$(BIN)/clang-format -i $(C_FILES)
+
+bench: build $(VENV)/.group-test
+	$(BIN)/python benchmarks/run.py $(ARGS)
+
+docs: build $(VENV)/.group-docs
+	$(BIN)/sphinx-build -q -W --keep-going docs docs/_build/html
+
+build: $(VENV)/.built
+
+clean:
+	rm -rf build dist docs/_build .venv .venv-* .mypy_cache .pytest_cache .ruff_cache
+
+# Stamps: a step runs again when what it was made from is newer.
+$(VENV)/.built: $(SOURCES) $(VENV)/.set-up
+	@echo 'Building the module for $(VENV) ...'
+	@mkdir -p build
+	@umask 022; PATH="$(abspath $(BIN)):$$PATH" $(BIN)/python -m pip --disable-pip-version-check install --quiet --no-deps \
+		--no-build-isolation -Cbuild-dir=$(BUILD) $(SETUP_ARGS) .
+	@touch $@
+
+$(VENV)/.set-up: pyproject.toml scripts/set_up.py
+	@command -v $(PYTHON) >/dev/null || sh scripts/get_python.sh $(PYTHON)
+	@$(PYTHON) scripts/set_up.py --venv $(VENV)
+	@touch $@
+
+$(VENV)/.group-%: $(VENV)/.set-up
+	@$(PYTHON) scripts/set_up.py --venv $(VENV) --group $*
+	@touch $@

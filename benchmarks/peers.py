@@ -1,0 +1,62 @@
+"""The modules that are measured: where they are, and how to install those that are not."""
+
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from servers import HERE, Httpd, build_hello, output
+
+ENVIRONMENT = HERE.parent / ".venv-peers"
+"""The environment of mod_wsgi, which must not share Kukulkan's."""
+
+MOD_WSGI = "mod_wsgi==6.1.1"
+
+INSTALL_PEERS = "python benchmarks/install_peers.py"
+
+
+@dataclass(frozen=True)
+class Peer:
+    """A module to measure."""
+
+    load: Callable[[Httpd, Path], str | None]
+    """Given a folder to work in, the lines that load it, or None when absent."""
+    install: str
+    """The command that installs it."""
+
+
+def nothing(httpd: Httpd, folder: Path) -> str | None:
+    """Apache as it is."""
+    return ""
+
+
+def stock(symbol: str, file: str) -> Callable[[Httpd, Path], str | None]:
+    """A module in Apache's own directory of modules."""
+
+    def load(httpd: Httpd, folder: Path) -> str | None:
+        path = httpd.modules / file
+        return f"LoadModule {symbol} {path}" if path.exists() else None
+
+    return load
+
+
+def described(command: Path) -> Callable[[Httpd, Path], str | None]:
+    """A module whose own `command` prints the lines that load it."""
+
+    def load(httpd: Httpd, folder: Path) -> str | None:
+        return output([str(command), "module-config"]) if command.exists() else None
+
+    return load
+
+
+PEERS = {
+    "static": Peer(nothing, ""),
+    "c": Peer(build_hello, ""),
+    "kukulkan": Peer(described(Path(sys.executable).with_name("kukulkan")), "make build"),
+    "cgi": Peer(stock("cgid_module", "mod_cgid.so"), "apt-get install apache2-bin"),
+    "lua": Peer(stock("lua_module", "mod_lua.so"), "apt-get install apache2-bin"),
+    "perl": Peer(stock("perl_module", "mod_perl.so"), INSTALL_PEERS),
+    "old": Peer(stock("python_module", "mod_python.so"), INSTALL_PEERS),
+    "wsgi-debian": Peer(stock("wsgi_module", "mod_wsgi.so"), INSTALL_PEERS),
+    "wsgi": Peer(described(ENVIRONMENT / "bin" / "mod_wsgi-express"), INSTALL_PEERS),
+}

@@ -1,0 +1,221 @@
+"""Results: what was measured, as a table to read, as JSON, as a section of a page."""
+
+import json
+import random
+import statistics
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+
+from cases import CASES, MARKS, Mark
+from load import Load
+
+BEGIN = "<!-- benchmarks: begin -->"
+END = "<!-- benchmarks: end -->"
+
+DRAWS = 2000
+"""Times the figures are drawn again to see how far chance moves their median."""
+
+
+@dataclass
+class Result:
+    """What came of one case; `problem` says why there is nothing."""
+
+    key: str
+    loads: list[Load] = field(default_factory=list)
+    ratios: list[float] = field(default_factory=list)
+    """Per round, the case's rate divided by its limit's measured beside it."""
+    cpus: list[float] = field(default_factory=list)
+    """Microseconds of processor time a request took in the server."""
+    cpu_ratios: list[float] = field(default_factory=list)
+    """Per round, that divided by the limit's: less than the rates is it disturbed by others."""
+    problem: str | None = None
+    missing: bool = False
+    """The peer is not installed, which is no failure."""
+
+    @property
+    def state(self) -> str:
+        """Why there are no figures, in a word or two."""
+        if self.missing:
+            return "not installed"
+        return "failed" if self.problem else "not measured"
+
+    @property
+    def rate(self) -> float | None:
+        """Median requests per second."""
+        return statistics.median(load.rate for load in self.loads) if self.loads else None
+
+    @property
+    def ratio(self) -> float | None:
+        """Median share of the limit."""
+        return statistics.median(self.ratios) if self.ratios else None
+
+
+@dataclass
+class Report:
+    """One run of the benchmarks."""
+
+    facts: dict[str, str]
+    """Machine, versions and settings, by name."""
+    results: dict[str, Result]
+
+    def of_c(self, key: str) -> float | None:
+        """`key` as a share of the C module, through the limit it was measured beside."""
+        if key == "c":
+            return 1.0
+        ratio = self.results[key].ratio if key in self.results else None
+        limit = self.of_c(CASES[key].limit)
+        return None if ratio is None or limit is None else ratio * limit
+
+    def measured(self, mark: Mark) -> float | None:
+        """The figure that `mark` is about, or None if a part of it is missing."""
+        if CASES[mark.case].limit == mark.of:
+            return self.results[mark.case].ratio if mark.case in self.results else None
+        case, of = self.of_c(mark.case), self.of_c(mark.of)
+        return None if case is None or of is None else case / of
+
+    def failed(self) -> list[Result]:
+        """The cases that went wrong, as opposed to peers that are not there."""
+        return [result for result in self.results.values() if result.problem and not result.missing]
+
+
+Row = tuple[str, ...]
+
+HEAD: Row = (
+    "case", "requests/s", "p50 ms", "p99 ms", "CPU us", "of C", "of its limit", "CPU of it", "limit",
+)  # fmt: skip
+
+
+def middle(values: list[float], digits: int) -> str:
+    """The median of `values`, or nothing."""
+    return f"{statistics.median(values):,.{digits}f}" if values else ""
+
+
+def spread(values: list[float]) -> str:
+    """The median of `values` and half the distance between their quartiles."""
+    if len(values) < 2:
+        return middle(values, 3)
+    low, _, high = statistics.quantiles(values, n=4, method="inclusive")
+    return f"{statistics.median(values):.3f} ± {(high - low) / 2:.3f}"
+
+
+def case_row(report: Report, result: Result) -> Row:
+    """One line of the table of cases."""
+    case = CASES[result.key]
+    of_c = report.of_c(result.key)
+    if not result.loads:
+        return (case.title, result.state) + ("",) * (len(HEAD) - 2)
+    return (
+        case.title,
+        middle([load.rate for load in result.loads], 0),
+        middle([load.median for load in result.loads], 2),
+        middle([load.slow for load in result.loads], 2),
+        middle(result.cpus, 1),
+        "" if of_c is None else f"{of_c:.2f}" if of_c > 0.1 else f"{of_c:.5f}",
+        spread(result.ratios),
+        spread(result.cpu_ratios),
+        CASES[case.limit].title if result.ratios else "",
+    )
+
+
+def interval(values: list[float]) -> tuple[float, float]:
+    """Where the median of `values` lies in 95 of 100 cases, by drawing from them again."""
+    chance = random.Random(0)  # the same figures give the same interval
+    medians = sorted(
+        statistics.median(chance.choices(values, k=len(values))) for _ in range(DRAWS)
+    )
+    return medians[DRAWS // 40], medians[-DRAWS // 40]
+
+
+def mark_row(report: Report, mark: Mark) -> Row:
+    """One line of the table of marks."""
+    figure = report.measured(mark)
+    wanted = f">= {mark.least:g}"
+    if figure is None:
+        return (mark.title, wanted, "not measured", "", "")
+    if CASES[mark.case].limit == mark.of:
+        low, high = interval(report.results[mark.case].ratios)
+    else:
+        low = high = figure
+    verdict = "reached" if low >= mark.least else "falls short"
+    if low < mark.least <= high:
+        verdict = "too close to tell"
+    return (mark.title, wanted, f"{figure:.3f}", f"{low:.3f} to {high:.3f}", verdict)
+
+
+MARK_HEAD: Row = ("mark", "wanted", "measured", "95% interval", "")
+
+
+def case_rows(report: Report) -> list[Row]:
+    """The table of cases, its head first."""
+    return [HEAD, *(case_row(report, result) for result in report.results.values())]
+
+
+def mark_rows(report: Report) -> list[Row]:
+    """The table of marks, its head first."""
+    return [MARK_HEAD, *(mark_row(report, mark) for mark in MARKS)]
+
+
+def columns(rows: list[Row]) -> str:
+    """`rows` for a terminal."""
+    widths = [max(len(cell) for cell in column) for column in zip(*rows, strict=True)]
+    lines = ("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)) for row in rows)
+    return "\n".join(line.rstrip() for line in lines)
+
+
+def markdown(rows: list[Row]) -> str:
+    """`rows` as a Markdown table."""
+    head, *body = rows
+    return "\n".join("| " + " | ".join(row) + " |" for row in [head, ("---",) * len(head), *body])
+
+
+def problems(report: Report) -> list[str]:
+    """What kept cases from being measured, a line or more each."""
+    return [
+        f"{CASES[result.key].title}: {result.state}: {result.problem}"
+        for result in report.results.values()
+        if result.problem
+    ]
+
+
+def text(report: Report) -> str:
+    """The whole report for a terminal."""
+    facts = "\n".join(f"{name}: {value}" for name, value in report.facts.items())
+    tables = [columns(case_rows(report)), columns(mark_rows(report))]
+    return "\n\n".join([facts, *tables, "\n".join(problems(report))]).rstrip()
+
+
+def to_json(report: Report) -> str:
+    """The whole report, every slice of load included."""
+    cases = {
+        key: {
+            **asdict(result),
+            "title": CASES[key].title,
+            "limit": CASES[key].limit,
+            "rate": result.rate,
+            "ratio": result.ratio,
+            "of_c": report.of_c(key),
+        }
+        for key, result in report.results.items()
+    }
+    marks = [
+        {**asdict(mark), "measured": figure, "reached": figure is not None and figure >= mark.least}
+        for mark in MARKS
+        for figure in [report.measured(mark)]
+    ]
+    return json.dumps({"facts": report.facts, "cases": cases, "marks": marks}, indent=2) + "\n"
+
+
+def write_section(report: Report, page: Path) -> None:
+    """Replace what stands between the markers of `page`.
+
+    Raises:
+        ValueError: the page lacks a marker.
+    """
+    old = page.read_text()
+    before, begin, rest = old.partition(BEGIN)
+    _, end, after = rest.partition(END)
+    if not begin or not end:
+        raise ValueError(f"{page} lacks the line {BEGIN if not begin else END}")
+    facts = "\n".join(f"- {name}: {value}" for name, value in report.facts.items())
+    tables = f"{markdown(case_rows(report))}\n\n{markdown(mark_rows(report))}"
+    page.write_text(f"{before}{BEGIN}\n{facts}\n\n{tables}\n{END}{after}")

@@ -1,0 +1,344 @@
+#include "config.h"
+
+#include <apr_fnmatch.h>
+#include <apr_hash.h>
+#include <apr_strings.h>
+
+const char *const mp_phase_names[MP_PHASE_COUNT] = {
+    [MP_PHASE_POST_READ_REQUEST] = "PythonPostReadRequestHandler",
+    [MP_PHASE_SERVER_INIT] = "PythonInitHandler",
+    [MP_PHASE_TRANS] = "PythonTransHandler",
+    [MP_PHASE_HEADER_PARSER] = "PythonHeaderParserHandler",
+    [MP_PHASE_INIT] = "PythonInitHandler",
+    [MP_PHASE_ACCESS] = "PythonAccessHandler",
+    [MP_PHASE_AUTHEN] = "PythonAuthenHandler",
+    [MP_PHASE_AUTHZ] = "PythonAuthzHandler",
+    [MP_PHASE_TYPE] = "PythonTypeHandler",
+    [MP_PHASE_FIXUP] = "PythonFixupHandler",
+    [MP_PHASE_CONTENT] = "PythonHandler",
+    [MP_PHASE_LOG] = "PythonLogHandler",
+    [MP_PHASE_CLEANUP] = "PythonCleanupHandler",
+};
+
+/* Made anew at each reading of the configuration, in its pool. */
+static mp_process_config *process_config;
+
+mp_process_config *mp_process_config_get(void)
+{
+    return process_config;
+}
+
+static int make_process_config(apr_pool_t *pconf, apr_pool_t *plog, apr_pool_t *ptemp)
+{
+    process_config = apr_pcalloc(pconf, sizeof(*process_config));
+    process_config->imports = apr_array_make(pconf, 4, sizeof(mp_located));
+    process_config->python_paths = apr_array_make(pconf, 4, sizeof(mp_located));
+    return OK;
+}
+
+void mp_config_register_hooks(apr_pool_t *pool)
+{
+    /* First: directives of this very reading write into it. */
+    ap_hook_pre_config(make_process_config, NULL, NULL, APR_HOOK_REALLY_FIRST);
+}
+
+/* Create and merge */
+
+void *mp_create_dir_config(apr_pool_t *pool, char *dir)
+{
+    mp_dir_config *config = apr_pcalloc(pool, sizeof(*config));
+
+    config->auto_reload = -1;
+    config->debug = -1;
+    config->enable_pdb = -1;
+    config->interp_per_directory = -1;
+    config->interp_per_directive = -1;
+    if (!dir) {
+        /* Server level: a table that lives as long as the child. */
+        config->options = apr_table_make(pool, 4);
+    }
+    return config;
+}
+
+/* The options of base, less those that add removes, plus those that add gives. */
+static apr_table_t *merge_options(apr_pool_t *pool, const mp_dir_config *base,
+                                  const mp_dir_config *add)
+{
+    apr_table_t *merged;
+
+    if (!add->removed_options && (!add->options || apr_is_empty_table(add->options))) {
+        return base->options;
+    }
+    merged = base->options ? apr_table_copy(pool, base->options) : apr_table_make(pool, 4);
+    if (add->removed_options) {
+        const apr_array_header_t *keys = apr_table_elts(add->removed_options);
+        for (int i = 0; i < keys->nelts; i++) {
+            apr_table_unset(merged, APR_ARRAY_IDX(keys, i, apr_table_entry_t).key);
+        }
+    }
+    if (add->options) {
+        apr_table_overlap(merged, add->options, APR_OVERLAP_TABLES_SET);
+    }
+    return merged;
+}
+
+void *mp_merge_dir_config(apr_pool_t *pool, void *basev, void *addv)
+{
+    const mp_dir_config *base = basev;
+    const mp_dir_config *add = addv;
+    mp_dir_config *merged = apr_pmemdup(pool, base, sizeof(*base));
+
+    for (int phase = 0; phase < MP_PHASE_COUNT; phase++) {
+        if (add->lists[phase]) {
+            merged->lists[phase] = add->lists[phase];
+        }
+        if (add->by_extension[phase]) {
+            merged->by_extension[phase] =
+                base->by_extension[phase]
+                    ? apr_hash_overlay(pool, add->by_extension[phase], base->by_extension[phase])
+                    : add->by_extension[phase];
+        }
+    }
+    merged->options = merge_options(pool, base, add);
+    if (add->removed_options) {
+        merged->removed_options = base->removed_options
+                                      ? apr_table_overlay(pool, add->removed_options,
+                                                          base->removed_options)
+                                      : add->removed_options;
+    }
+#define INHERIT(field, given)       \
+    if (given) {                    \
+        merged->field = add->field; \
+    }
+    INHERIT(interpreter, add->interpreter)
+    INHERIT(python_path, add->python_path)
+    INHERIT(handler_module, add->handler_module)
+    INHERIT(auto_reload, add->auto_reload >= 0)
+    INHERIT(debug, add->debug >= 0)
+    INHERIT(enable_pdb, add->enable_pdb >= 0)
+    INHERIT(interp_per_directory, add->interp_per_directory >= 0)
+    INHERIT(interp_per_directive, add->interp_per_directive >= 0)
+#undef INHERIT
+    return merged;
+}
+
+/* Reading */
+
+mp_dir_config *mp_dir_config_of_request(const request_rec *r)
+{
+    return ap_get_module_config(r->per_dir_config, &python_module);
+}
+
+mp_dir_config *mp_dir_config_of_server(const server_rec *s)
+{
+    return ap_get_module_config(s->lookup_defaults, &python_module);
+}
+
+const char *mp_extension(const char *filename)
+{
+    const char *base;
+
+    if (!filename) {
+        return NULL;
+    }
+    base = strrchr(filename, '/');
+    return strchr(base ? base + 1 : filename, '.');
+}
+
+const mp_handler_list *mp_handlers_for(request_rec *r, mp_phase phase)
+{
+    const mp_dir_config *config = mp_dir_config_of_request(r);
+
+    if (config->by_extension[phase]) {
+        const char *extension = mp_extension(r->filename);
+        mp_handler_list *list =
+            extension ? apr_hash_get(config->by_extension[phase], extension, APR_HASH_KEY_STRING)
+                      : NULL;
+        if (list) {
+            return list;
+        }
+    }
+    return config->lists[phase];
+}
+
+static int matches(const mp_section *section, const char *directory)
+{
+    if (section->regex) {
+        return !ap_regexec(section->regex, directory, 0, NULL, 0);
+    }
+    return !apr_fnmatch(section->path, directory, APR_FNM_PATHNAME);
+}
+
+const char *mp_section_directory(request_rec *r, const mp_section *section)
+{
+    if (!section->regex && !section->is_wildcard) {
+        return section->path;
+    }
+    /* The shortest matching one, as LATER 1 has it: "/a/", "/a/b/" ... */
+    for (const char *end = r->filename; end && (end = strchr(end, '/')); end++) {
+        apr_size_t length = (apr_size_t)(end - r->filename);
+        const char *directory = apr_pstrmemdup(r->pool, r->filename, length);
+        const char *with_slash = apr_pstrcat(r->pool, directory, "/", NULL);
+        if (matches(section, with_slash) || (length && matches(section, directory))) {
+            return with_slash;
+        }
+    }
+    return NULL;
+}
+
+static void show_flag(apr_table_t *table, const char *name, int flag)
+{
+    if (flag >= 0) {
+        apr_table_setn(table, name, flag ? "1" : "0");
+    }
+}
+
+apr_table_t *mp_config_table(apr_pool_t *pool, const mp_dir_config *config)
+{
+    apr_table_t *table = apr_table_make(pool, 8);
+
+    show_flag(table, "PythonAutoReload", config->auto_reload);
+    show_flag(table, "PythonDebug", config->debug);
+    show_flag(table, "PythonEnablePdb", config->enable_pdb);
+    show_flag(table, "PythonInterpPerDirectory", config->interp_per_directory);
+    show_flag(table, "PythonInterpPerDirective", config->interp_per_directive);
+    show_flag(table, "PythonOptimize", process_config->optimize ? 1 : -1);
+    if (config->interpreter) {
+        apr_table_setn(table, "PythonInterpreter", config->interpreter);
+    }
+    if (config->python_path) {
+        apr_table_setn(table, "PythonPath", config->python_path);
+    }
+    if (config->handler_module) {
+        apr_table_setn(table, "PythonHandlerModule", config->handler_module);
+    }
+    return table;
+}
+
+/* Directives */
+
+static const char *set_option(cmd_parms *cmd, void *configv, const char *key, const char *value)
+{
+    mp_dir_config *config = configv;
+
+    if (!value || !*value) {
+        if (!config->removed_options) {
+            config->removed_options = apr_table_make(cmd->pool, 2);
+        }
+        apr_table_setn(config->removed_options, key, "");
+        if (config->options) {
+            apr_table_unset(config->options, key);
+        }
+        return NULL;
+    }
+    if (!config->options) {
+        config->options = apr_table_make(cmd->pool, 4);
+    }
+    apr_table_setn(config->options, key, value);
+    if (config->removed_options) {
+        apr_table_unset(config->removed_options, key);
+    }
+    return NULL;
+}
+
+static mp_located located(cmd_parms *cmd, const char *text, const char *interpreter)
+{
+    mp_located item = {
+        .text = text,
+        .interpreter = interpreter,
+        .file = cmd->directive->filename,
+        .line = cmd->directive->line_num,
+    };
+    return item;
+}
+
+static const char *set_python_path(cmd_parms *cmd, void *configv, const char *path)
+{
+    mp_dir_config *config = configv;
+
+    config->python_path = path;
+    if (!ap_check_cmd_context(cmd, NOT_IN_HTACCESS)) {
+        /* Python does not run here: py_preflight.c evaluates them all before the start. */
+        APR_ARRAY_PUSH(process_config->python_paths, mp_located) = located(cmd, path, NULL);
+    }
+    return NULL;
+}
+
+static const char *set_import(cmd_parms *cmd, void *config, const char *module,
+                              const char *interpreter)
+{
+    if (!*module || !*interpreter) {
+        return "PythonImport needs a module and the name of an interpreter, as in "
+               "'PythonImport mymodule main_interpreter'; one of them is empty";
+    }
+    APR_ARRAY_PUSH(process_config->imports, mp_located) = located(cmd, module, interpreter);
+    return NULL;
+}
+
+static const char *set_optimize(cmd_parms *cmd, void *config, int flag)
+{
+    process_config->optimize = flag;
+    return ap_check_cmd_context(cmd, GLOBAL_ONLY);
+}
+
+static const char *set_home(cmd_parms *cmd, void *config, const char *home)
+{
+    process_config->home = ap_server_root_relative(cmd->pool, home);
+    if (!process_config->home) {
+        return apr_psprintf(cmd->pool, "PythonHome: '%s' is no path", home);
+    }
+    return ap_check_cmd_context(cmd, GLOBAL_ONLY);
+}
+
+/* ap_set_flag_slot() stores an int; these fields are one byte. */
+static const char *set_flag(cmd_parms *cmd, void *config, int flag)
+{
+    *((signed char *)config + (apr_size_t)cmd->info) = (signed char)flag;
+    return NULL;
+}
+
+#define HANDLER(phase, override, text) \
+    AP_INIT_RAW_ARGS(text, mp_set_handlers, (void *)(phase), override, \
+                     "handler [handler ...] [ | .ext [.ext ...]]")
+#define FLAG(text, field, help) \
+    AP_INIT_FLAG(text, set_flag, (void *)APR_OFFSETOF(mp_dir_config, field), OR_ALL, help)
+
+/* PostReadRequest and Trans run before the URI is mapped. They are let into
+ * directory sections here so that mp_set_handlers() can say what is wrong. */
+const command_rec mp_directives[] = {
+    HANDLER(MP_PHASE_POST_READ_REQUEST, RSRC_CONF | ACCESS_CONF, "PythonPostReadRequestHandler"),
+    HANDLER(MP_PHASE_TRANS, RSRC_CONF | ACCESS_CONF, "PythonTransHandler"),
+    HANDLER(MP_PHASE_HEADER_PARSER, OR_ALL, "PythonHeaderParserHandler"),
+    HANDLER(MP_PHASE_INIT, OR_ALL, "PythonInitHandler"),
+    HANDLER(MP_PHASE_ACCESS, OR_ALL, "PythonAccessHandler"),
+    HANDLER(MP_PHASE_AUTHEN, OR_ALL, "PythonAuthenHandler"),
+    HANDLER(MP_PHASE_AUTHZ, OR_ALL, "PythonAuthzHandler"),
+    HANDLER(MP_PHASE_TYPE, OR_ALL, "PythonTypeHandler"),
+    HANDLER(MP_PHASE_FIXUP, OR_ALL, "PythonFixupHandler"),
+    HANDLER(MP_PHASE_CONTENT, OR_ALL, "PythonHandler"),
+    HANDLER(MP_PHASE_LOG, OR_ALL, "PythonLogHandler"),
+    HANDLER(MP_PHASE_CLEANUP, OR_ALL, "PythonCleanupHandler"),
+    AP_INIT_TAKE1("PythonHandlerModule", mp_set_handler_module, NULL, OR_ALL,
+                  "module searched for the default object of every phase"),
+    AP_INIT_TAKE12("PythonOption", set_option, NULL, OR_ALL,
+                   "key [value], for req.get_options(); without value the key is removed"),
+    AP_INIT_TAKE1("PythonPath", set_python_path, NULL, OR_ALL,
+                  "the module search path, a Python list: \"['/dir']\" or \"sys.path+['/dir']\""),
+    AP_INIT_TAKE1("PythonInterpreter", ap_set_string_slot,
+                  (void *)APR_OFFSETOF(mp_dir_config, interpreter), OR_ALL,
+                  "name of the interpreter to run in"),
+    FLAG("PythonAutoReload", auto_reload, "On: reload a handler's module when its file changes"),
+    FLAG("PythonDebug", debug, "On: send tracebacks to the client too"),
+    FLAG("PythonEnablePdb", enable_pdb, "On: run handlers in pdb, with httpd -X"),
+    FLAG("PythonInterpPerDirectory", interp_per_directory,
+         "On: an interpreter for each directory of requested files"),
+    FLAG("PythonInterpPerDirective", interp_per_directive,
+         "On: an interpreter for each directory that configures a handler"),
+    AP_INIT_TAKE2("PythonImport", set_import, NULL, RSRC_CONF,
+                  "module[::callable] interpreter_name, imported when a child starts"),
+    AP_INIT_FLAG("PythonOptimize", set_optimize, NULL, RSRC_CONF,
+                 "On: compile as python -O does"),
+    AP_INIT_TAKE1("PythonHome", set_home, NULL, RSRC_CONF,
+                  "environment to run in, instead of the one that this module lies in"),
+    {NULL},
+};

@@ -1,0 +1,119 @@
+/* Configuration: what the directives of chapter 5 mean, merged through server,
+ * virtual host, directory and .htaccess. No Python here. */
+#ifndef MP_CONFIG_H
+#define MP_CONFIG_H
+
+#include <httpd.h>
+#include <http_config.h>
+#include <apr_hash.h>
+#include <apr_tables.h>
+
+/* The one symbol that Apache looks up; everything else is hidden. */
+extern module AP_MODULE_DECLARE_DATA python_module __attribute__((visibility("default")));
+
+/* The phases a handler can be configured for, in the order they run. */
+typedef enum {
+    MP_PHASE_POST_READ_REQUEST,
+    MP_PHASE_SERVER_INIT, /* PythonInitHandler outside any directory */
+    MP_PHASE_TRANS,
+    MP_PHASE_HEADER_PARSER,
+    MP_PHASE_INIT, /* PythonInitHandler in a directory */
+    MP_PHASE_ACCESS,
+    MP_PHASE_AUTHEN,
+    MP_PHASE_AUTHZ,
+    MP_PHASE_TYPE,
+    MP_PHASE_FIXUP,
+    MP_PHASE_CONTENT,
+    MP_PHASE_LOG,
+    MP_PHASE_CLEANUP,
+    MP_PHASE_COUNT
+} mp_phase;
+
+/* The directive of each phase, "PythonAccessHandler" ..., in that order. */
+extern const char *const mp_phase_names[MP_PHASE_COUNT];
+
+/* Where a handler was configured: what goes on sys.path, what names interpreters. */
+typedef struct {
+    const char *path;        /* ends in '/'; NULL at server level */
+    unsigned is_location : 1; /* path is that of a <Location>, no directory */
+    unsigned is_wildcard : 1; /* path is an fnmatch pattern */
+    ap_regex_t *regex;       /* <DirectoryMatch>: matches the directory */
+} mp_section;
+
+typedef struct {
+    const char *text;    /* "module[::object]", as written */
+    mp_section section;
+    unsigned silent : 1; /* PythonHandlerModule: no error if the object is missing */
+} mp_handler;
+
+/* The handlers of one phase in one scope. */
+typedef struct {
+    apr_array_header_t *handlers; /* of mp_handler */
+    unsigned id; /* from 1, unique in the configuration; 0: read from .htaccess */
+} mp_handler_list;
+
+/* Per directory, and at server level: a flag is 1, 0 or -1 for "not given". */
+typedef struct {
+    mp_handler_list *lists[MP_PHASE_COUNT];
+    apr_hash_t *by_extension[MP_PHASE_COUNT]; /* ".ext" -> mp_handler_list */
+    apr_table_t *options;                     /* PythonOption */
+    apr_table_t *removed_options;             /* PythonOption without a value */
+    const char *interpreter;                  /* PythonInterpreter */
+    const char *python_path;                  /* PythonPath, not evaluated */
+    const char *handler_module;               /* PythonHandlerModule */
+    signed char auto_reload;
+    signed char debug;
+    signed char enable_pdb;
+    signed char interp_per_directory;
+    signed char interp_per_directive;
+} mp_dir_config;
+
+/* A PythonImport, or a PythonPath to be checked before the start. */
+typedef struct {
+    const char *text;
+    const char *interpreter; /* PythonImport only */
+    const char *file;
+    int line;
+} mp_located;
+
+/* What holds for the whole process. */
+typedef struct {
+    apr_array_header_t *imports;      /* of mp_located */
+    apr_array_header_t *python_paths; /* of mp_located */
+    const char *home;                 /* PythonHome, or NULL */
+    int optimize;                     /* PythonOptimize */
+    unsigned list_count;              /* ids of handler lists given out */
+} mp_process_config;
+
+mp_process_config *mp_process_config_get(void);
+
+mp_dir_config *mp_dir_config_of_request(const request_rec *r);
+mp_dir_config *mp_dir_config_of_server(const server_rec *s);
+
+/* The configured handlers of a phase for this request, "| .ext" considered; NULL: none. */
+const mp_handler_list *mp_handlers_for(request_rec *r, mp_phase phase);
+
+/* The directory of a section for this request: patterns resolved against
+ * r->filename; NULL if there is none. */
+const char *mp_section_directory(request_rec *r, const mp_section *section);
+
+/* The file name's part from the base name's first dot on, or NULL. */
+const char *mp_extension(const char *filename);
+
+/* The directives in effect except Python*Handler and PythonOption, made anew in pool. */
+apr_table_t *mp_config_table(apr_pool_t *pool, const mp_dir_config *config);
+
+/* config_handlers.c: the section that a directive stands in. */
+mp_section mp_section_of(cmd_parms *cmd);
+
+/* config_handlers.c: Python*Handler and PythonHandlerModule; return an error or NULL. */
+const char *mp_set_handlers(cmd_parms *cmd, void *config, const char *args);
+const char *mp_set_handler_module(cmd_parms *cmd, void *config, const char *module);
+
+/* For the module record. */
+void *mp_create_dir_config(apr_pool_t *pool, char *dir);
+void *mp_merge_dir_config(apr_pool_t *pool, void *base, void *add);
+extern const command_rec mp_directives[];
+void mp_config_register_hooks(apr_pool_t *pool);
+
+#endif

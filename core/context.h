@@ -1,0 +1,58 @@
+/* What this module keeps beside Apache's own records while they live. No Python
+ * here: Python objects are kept as void *, for the py_* files. */
+#ifndef MP_CONTEXT_H
+#define MP_CONTEXT_H
+
+#include <stdatomic.h>
+
+#include <httpd.h>
+
+#include "body.h"
+
+struct mp_interp; /* py_interp.h */
+
+/* One per connection. It answers whether the wrappers of this connection's records
+ * may be used: only while a handler of this connection runs, by a thread that holds
+ * its interpreter, and while no other thread is inside Apache with them
+ * (docs/architecture.md, "Lifetimes"). */
+typedef struct {
+    /* The interpreter whose handler runs now; NULL: none. */
+    struct mp_interp *_Atomic active;
+    /* > 0: a thread is inside Apache, on this connection, without the GIL. */
+    _Atomic int blocked;
+    /* That thread: its mp_thread_token(). */
+    void *_Atomic thread;
+} mp_conn_context;
+
+/* The wrapper of a request in one interpreter. */
+typedef struct mp_wrapper_slot {
+    struct mp_interp *interp;
+    void *wrapper; /* PyObject *, owned; NULL when dropped */
+    struct mp_wrapper_slot *next;
+} mp_wrapper_slot;
+
+/* One per request. */
+typedef struct {
+    request_rec *r;
+    mp_conn_context *conn;
+    mp_wrapper_slot *wrappers;
+    mp_body_in in;
+    mp_body_out out;
+    unsigned added_phases;         /* bit per mp_phase: req.add_handler() named it */
+    struct mp_interp *added_by;    /* the interpreter that did */
+    unsigned has_cleanup : 1;      /* the pool cleanup is registered */
+    unsigned keep : 1;             /* req.register_cleanup() was called */
+    unsigned content_type_set : 1; /* from Python */
+} mp_request_context;
+
+/* Found or made; never NULL. */
+mp_conn_context *mp_conn_context_of(conn_rec *c);
+mp_request_context *mp_request_context_of(request_rec *r);
+
+/* Found, or NULL. */
+mp_request_context *mp_request_context_find(request_rec *r);
+
+/* Identifies the calling thread while it lives. */
+void *mp_thread_token(void);
+
+#endif

@@ -1,0 +1,107 @@
+#include "hooks.h"
+
+#include <httpd.h>
+#include <http_config.h>
+#include <http_connection.h>
+#include <http_protocol.h>
+#include <http_request.h>
+
+#include "config.h"
+#include "py_dispatch.h"
+
+/* Most requests have no Python handler in most phases: they pay for this look only. */
+static int run(request_rec *r, mp_phase phase)
+{
+    const mp_handler_list *list = mp_handlers_for(r, phase);
+
+    return list || mp_has_added_handlers(r, phase) ? mp_dispatch(r, phase, list) : DECLINED;
+}
+
+/* PythonInitHandler comes first in its phase; the other runs unless it ended things. */
+static int run_after_init(request_rec *r, mp_phase init, mp_phase phase)
+{
+    int status = run(r, init);
+
+    return status == OK || status == DECLINED ? run(r, phase) : status;
+}
+
+static int post_read_request(request_rec *r)
+{
+    return run_after_init(r, MP_PHASE_SERVER_INIT, MP_PHASE_POST_READ_REQUEST);
+}
+
+static int translate_name(request_rec *r)
+{
+    return run(r, MP_PHASE_TRANS);
+}
+
+static int header_parser(request_rec *r)
+{
+    return run_after_init(r, MP_PHASE_INIT, MP_PHASE_HEADER_PARSER);
+}
+
+static int check_access(request_rec *r)
+{
+    return run(r, MP_PHASE_ACCESS);
+}
+
+static int check_authn(request_rec *r)
+{
+    return run(r, MP_PHASE_AUTHEN);
+}
+
+static int check_authz(request_rec *r)
+{
+    return run(r, MP_PHASE_AUTHZ);
+}
+
+static int type_checker(request_rec *r)
+{
+    return run(r, MP_PHASE_TYPE);
+}
+
+static int fixups(request_rec *r)
+{
+    return run(r, MP_PHASE_FIXUP);
+}
+
+static int content(request_rec *r)
+{
+    if (!r->handler || (strcmp(r->handler, "python-program") && strcmp(r->handler, "mod_python"))) {
+        return DECLINED;
+    }
+    return run(r, MP_PHASE_CONTENT);
+}
+
+static int log_transaction(request_rec *r)
+{
+    run(r, MP_PHASE_LOG);
+    if (mp_handlers_for(r, MP_PHASE_CLEANUP)) {
+        mp_dispatch_cleanup_later(r);
+    }
+    return DECLINED; /* whatever a handler returned, the others log too */
+}
+
+static void child_init(apr_pool_t *pchild, server_rec *s)
+{
+    mp_dispatch_start(pchild, s);
+}
+
+void mp_hooks_register(apr_pool_t *pool)
+{
+    ap_hook_child_init(child_init, NULL, NULL, APR_HOOK_MIDDLE);
+
+    /* Behind mod_setenvif and the like, which others' conditions build on. */
+    ap_hook_post_read_request(post_read_request, NULL, NULL, APR_HOOK_MIDDLE);
+    /* Before Alias, UserDir and the core: "before the server's default rules". */
+    ap_hook_translate_name(translate_name, NULL, NULL, APR_HOOK_FIRST);
+    ap_hook_header_parser(header_parser, NULL, NULL, APR_HOOK_MIDDLE);
+    /* A Python handler decides before the stock modules. */
+    ap_hook_check_access(check_access, NULL, NULL, APR_HOOK_FIRST, AP_AUTH_INTERNAL_PER_CONF);
+    ap_hook_check_authn(check_authn, NULL, NULL, APR_HOOK_FIRST, AP_AUTH_INTERNAL_PER_CONF);
+    ap_hook_check_authz(check_authz, NULL, NULL, APR_HOOK_FIRST, AP_AUTH_INTERNAL_PER_CONF);
+    ap_hook_type_checker(type_checker, NULL, NULL, APR_HOOK_FIRST);
+    ap_hook_fixups(fixups, NULL, NULL, APR_HOOK_MIDDLE);
+    ap_hook_handler(content, NULL, NULL, APR_HOOK_MIDDLE);
+    ap_hook_log_transaction(log_transaction, NULL, NULL, APR_HOOK_MIDDLE);
+}

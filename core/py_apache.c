@@ -1,0 +1,139 @@
+#include "py_apache.h"
+
+#include <ap_mpm.h>
+#include <http_config.h>
+#include <http_core.h>
+#include <http_log.h>
+#include <http_main.h>
+
+#include "py_convert.h"
+#include "py_interp.h"
+#include "py_log.h"
+#include "py_module.h"
+#include "py_server.h"
+
+PyDoc_STRVAR(log_error_doc, "log_error(message, level=APLOG_ERR, server=None)\n--\n\n\
+Write message to the error log (manual, 4.5.1).\n\n\
+level: one of apache.APLOG_*.\n\
+server: whose error log and LogLevel; None: the default log, past LogLevel.");
+
+static PyObject *log_error(PyObject *module, PyObject *args, PyObject *keywords)
+{
+    static char *names[] = {"message", "level", "server", NULL};
+    PyObject *message, *server = Py_None;
+    server_rec *s = NULL;
+    int level = APLOG_ERR;
+
+    if (!PyArg_ParseTupleAndKeywords(args, keywords, "O|iO:log_error", names, &message, &level,
+                                     &server)) {
+        return NULL;
+    }
+    if (server != Py_None && !(s = mp_server_record(mp_state_of_module(module), server))) {
+        return NULL;
+    }
+    return mp_log_object(message, level, NULL, s);
+}
+
+PyDoc_STRVAR(log_doc, "_log(message, level, /)\n--\n\n\
+Write message to the error log of the request that the calling thread works for,\n\
+or else of the main server.");
+
+static PyObject *log_current(PyObject *module, PyObject *args)
+{
+    PyObject *message;
+    int level;
+
+    if (!PyArg_ParseTuple(args, "Oi:_log", &message, &level)) {
+        return NULL;
+    }
+    return mp_log_object(message, level, mp_interp_current_request(), ap_server_conf);
+}
+
+/* [(directive, args), (directive, args, [...]) ...] */
+static PyObject *tree(const ap_directive_t *first)
+{
+    PyObject *list = PyList_New(0);
+
+    for (const ap_directive_t *d = first; list && d; d = d->next) {
+        PyObject *item;
+        if (d->first_child) {
+            PyObject *children = tree(d->first_child);
+            item = children ? Py_BuildValue("(NNN)", mp_str_from_fs(d->directive),
+                                            mp_str_from_fs(d->args), children)
+                            : NULL;
+        } else {
+            item = Py_BuildValue("(NN)", mp_str_from_fs(d->directive), mp_str_from_fs(d->args));
+        }
+        if (!item || PyList_Append(list, item) != 0) {
+            Py_CLEAR(list);
+        }
+        Py_XDECREF(item);
+    }
+    return list;
+}
+
+PyDoc_STRVAR(config_tree_doc, "config_tree()\n--\n\n\
+A copy of the server's configuration, without .htaccess files: a list of\n\
+(directive, arguments), and of (directive, arguments, list) for sections\n\
+(manual, 4.5.1).");
+
+static PyObject *config_tree(PyObject *module, PyObject *unused)
+{
+    return tree(ap_conftree);
+}
+
+PyDoc_STRVAR(server_root_doc, "server_root()\n--\n\nstr: the value of ServerRoot.");
+
+static PyObject *server_root(PyObject *module, PyObject *unused)
+{
+    return mp_str_from_fs(ap_server_root);
+}
+
+PyDoc_STRVAR(main_server_doc, "_main_server()\n--\n\nmp_server: the main server.");
+
+static PyObject *main_server(PyObject *module, PyObject *unused)
+{
+    return mp_server_of(mp_state_of_module(module), ap_server_conf);
+}
+
+PyDoc_STRVAR(exists_config_define_doc, "exists_config_define(name, /)\n--\n\n\
+bool: whether httpd was started with -Dname.");
+
+static PyObject *exists_config_define(PyObject *module, PyObject *name)
+{
+    const char *utf8 = PyUnicode_AsUTF8(name);
+
+    return utf8 ? PyBool_FromLong(ap_exists_config_define(utf8)) : NULL;
+}
+
+PyDoc_STRVAR(mpm_query_doc, "mpm_query(code, /)\n--\n\n\
+int: what the MPM answers to one of apache.AP_MPMQ_*. Raises ValueError if it knows\n\
+no such question.");
+
+static PyObject *mpm_query(PyObject *module, PyObject *code)
+{
+    int answer = 0;
+    long question = PyLong_AsLong(code);
+
+    if (question == -1 && PyErr_Occurred()) {
+        return NULL;
+    }
+    if (ap_mpm_query((int)question, &answer) != APR_SUCCESS) {
+        PyErr_Format(PyExc_ValueError, "the MPM knows no question %ld: use apache.AP_MPMQ_*",
+                     question);
+        return NULL;
+    }
+    return PyLong_FromLong(answer);
+}
+
+PyMethodDef mp_apache_functions[] = {
+    {"log_error", (PyCFunction)(void (*)(void))log_error, METH_VARARGS | METH_KEYWORDS,
+     log_error_doc},
+    {"_log", log_current, METH_VARARGS, log_doc},
+    {"config_tree", config_tree, METH_NOARGS, config_tree_doc},
+    {"server_root", server_root, METH_NOARGS, server_root_doc},
+    {"_main_server", main_server, METH_NOARGS, main_server_doc},
+    {"exists_config_define", exists_config_define, METH_O, exists_config_define_doc},
+    {"mpm_query", mpm_query, METH_O, mpm_query_doc},
+    {NULL},
+};

@@ -1,0 +1,73 @@
+#include "py_errors.h"
+
+#include <errno.h>
+
+#include <httpd.h>
+#include <http_protocol.h>
+#include <apr_strings.h>
+
+const char *mp_error_text(apr_pool_t *pool)
+{
+    PyObject *type, *value, *traceback;
+    const char *text = "an exception";
+
+    PyErr_Fetch(&type, &value, &traceback);
+    PyErr_NormalizeException(&type, &value, &traceback);
+    if (value) {
+        PyObject *message = PyObject_Str(value);
+        const char *utf8 = message ? PyUnicode_AsUTF8(message) : NULL;
+        text = apr_psprintf(pool, "%s: %s", Py_TYPE(value)->tp_name, utf8 ? utf8 : "?");
+        Py_XDECREF(message);
+    }
+    PyErr_Clear();
+    Py_XDECREF(type);
+    Py_XDECREF(value);
+    Py_XDECREF(traceback);
+    return text;
+}
+
+/* The errno of an APR status; fallback for those that are none. */
+static int errno_of(apr_status_t rv, int fallback)
+{
+    if (APR_STATUS_IS_TIMEUP(rv)) {
+        return ETIMEDOUT;
+    }
+    return rv > 0 && rv < APR_OS_START_ERROR ? rv : fallback;
+}
+
+PyObject *mp_raise_read_error(apr_status_t rv)
+{
+    int status = ap_map_http_request_error(rv, HTTP_BAD_REQUEST);
+    const char *text = "Client read error: the body is cut off or malformed";
+    PyObject *error;
+
+    if (APR_STATUS_IS_TIMEUP(rv)) {
+        text = "Client read error (Timeout?)";
+    } else if (rv == APR_ENOSPC) {
+        text = "Client read error: the body is larger than LimitRequestBody allows";
+    }
+    error = PyObject_CallFunction(PyExc_OSError, "is",
+                                  rv == APR_ENOSPC ? EFBIG : errno_of(rv, ECONNRESET), text);
+    if (!error) {
+        return NULL;
+    }
+    /* AP_FILTER_ERROR: a filter has answered already, and Apache knows it. */
+    PyObject *number = PyLong_FromLong(status);
+    if (number && PyObject_SetAttrString(error, "status", number) == 0) {
+        PyErr_SetObject((PyObject *)Py_TYPE(error), error);
+    }
+    Py_XDECREF(number);
+    Py_DECREF(error);
+    return NULL;
+}
+
+PyObject *mp_raise_write_error(apr_status_t rv, const char *text)
+{
+    PyObject *error = PyObject_CallFunction(PyExc_OSError, "is", errno_of(rv, EPIPE), text);
+
+    if (error) {
+        PyErr_SetObject((PyObject *)Py_TYPE(error), error);
+        Py_DECREF(error);
+    }
+    return NULL;
+}

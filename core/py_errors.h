@@ -1,0 +1,23 @@
+/* Errors between Apache and Python: the only place that translates them. Every
+ * function here holds the interpreter. */
+#ifndef MP_PY_ERRORS_H
+#define MP_PY_ERRORS_H
+
+#include "compat.h"
+
+#include <apr_errno.h>
+#include <apr_pools.h>
+
+/* The current exception as "TypeName: message", in pool; clears it. */
+const char *mp_error_text(apr_pool_t *pool);
+
+/* Raises the OSError (TimeoutError, ConnectionResetError ... by its errno) for a
+ * failed read of a request's body, with the attribute status: the HTTP status that
+ * the request deserves. Returns NULL. */
+PyObject *mp_raise_read_error(apr_status_t rv);
+
+/* Raises the OSError for a client that is gone; text is what the API promises.
+ * Returns NULL. */
+PyObject *mp_raise_write_error(apr_status_t rv, const char *text);
+
+#endif

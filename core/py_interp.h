@@ -1,0 +1,88 @@
+/* Interpreters, thread states, the GIL: nobody else touches these.
+ *
+ * A child has one main interpreter, "main_interpreter", and makes others by name
+ * when they are first asked for; none is ended before the process ends. Each
+ * worker thread keeps one thread state per interpreter for its own life.
+ *
+ * Functions here say whether the caller holds the interpreter, must not hold it,
+ * or whether they take it. */
+#ifndef MP_PY_INTERP_H
+#define MP_PY_INTERP_H
+
+#include <httpd.h>
+
+#include "compat.h"
+#include "py_module.h"
+
+#define MP_MAIN_INTERPRETER "main_interpreter"
+
+typedef struct mp_interp mp_interp;
+
+/* What mp_interp_enter() left behind, for mp_interp_leave(). */
+typedef struct {
+    mp_interp *interp;
+    const request_rec *r;
+} mp_attachment;
+
+/* Starts Python in this process. Must not hold. Leaves the GIL free. Returns 0, or
+ * -1 with *error in pool. home: an environment, or NULL for that of this module. */
+int mp_interp_start(apr_pool_t *pool, const char *home, int optimize, const char **error);
+
+/* The python binary whose environment Python runs in: that of home, of this module's
+ * own site-packages, or the one this module was built with. */
+const char *mp_interp_program(apr_pool_t *pool, const char *home);
+
+/* The directory that holds this module's package, or NULL. */
+const char *mp_interp_site_packages(apr_pool_t *pool);
+
+/* Calls shutdown(interp) in every interpreter, attached to it, from a thread of its
+ * own; waits at most timeout, and then lets no Python thread run any more. Must not
+ * hold. For the end of the child. */
+void mp_interp_stop(void (*shutdown)(mp_interp *interp), apr_interval_time_t timeout);
+
+/* Whether mp_interp_stop() was called: then nothing may be entered any more. */
+int mp_interp_is_stopping(void);
+
+/* The interpreter of this name, made if it is new: setup(interp) is called then,
+ * attached, and returns 0, or -1 with an exception set. NULL if it cannot be made,
+ * with *error in pool. Takes and gives back; may be called holding another. */
+mp_interp *mp_interp_get(const char *name, int (*setup)(mp_interp *interp), apr_pool_t *pool,
+                         const char **error);
+
+/* Attaches the calling thread to interp; r is what it works for (may be NULL), for
+ * messages logged meanwhile. Takes; what was held before is let go until
+ * mp_interp_leave(). */
+void mp_interp_enter(mp_interp *interp, const request_rec *r, mp_attachment *before);
+void mp_interp_leave(const mp_attachment *before);
+
+/* The interpreter this thread is attached to, or NULL. */
+mp_interp *mp_interp_current(void);
+
+/* What the calling thread works for, as given to mp_interp_enter(), or NULL. */
+const request_rec *mp_interp_current_request(void);
+
+/* Around one blocking call into Apache: lets the GIL go and takes it again. Holds;
+ * any thread may call it, also one that Python code started. */
+typedef struct {
+    PyThreadState *state;
+    mp_interp *interp;
+} mp_released;
+void mp_interp_release(mp_released *released);
+void mp_interp_reacquire(const mp_released *released);
+
+/* From 1, in the order of making. */
+int mp_interp_index(const mp_interp *interp);
+const char *mp_interp_name(const mp_interp *interp);
+
+/* The _apache module of interp and its state; set by py_dispatch.c in setup. */
+mp_state *mp_interp_state(const mp_interp *interp);
+void mp_interp_set_state(mp_interp *interp, mp_state *state);
+
+/* The Python handlers made for a configured list (its id, from 1): a borrowed
+ * reference, or NULL when not made yet. Holds. */
+PyObject *mp_interp_handlers(const mp_interp *interp, unsigned id);
+
+/* Keeps them; steals the reference. Returns 0, or -1 with MemoryError. Holds. */
+int mp_interp_keep_handlers(mp_interp *interp, unsigned id, PyObject *handlers);
+
+#endif

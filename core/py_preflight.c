@@ -1,0 +1,98 @@
+#include "py_preflight.h"
+
+#include <errno.h>
+#include <unistd.h>
+
+#include <apr_strings.h>
+
+#include "py_convert.h"
+#include "py_errors.h"
+#include "py_interp.h"
+#include "py_setup.h"
+
+/* Of the directories on the way to path, the first that this user cannot search, or
+ * path itself if it cannot be read; NULL if all is well. */
+static const char *unreadable(apr_pool_t *pool, const char *path)
+{
+    for (const char *slash = path; (slash = strchr(slash + 1, '/'));) {
+        const char *directory = apr_pstrmemdup(pool, path, (apr_size_t)(slash - path));
+        if (access(directory, X_OK) != 0 && errno == EACCES) {
+            return directory;
+        }
+    }
+    return access(path, R_OK) != 0 && errno == EACCES ? path : NULL;
+}
+
+static const char *describe_unreadable(apr_pool_t *pool, const char *path)
+{
+    const char *culprit = path ? unreadable(pool, path) : NULL;
+
+    if (!culprit) {
+        return NULL;
+    }
+    return apr_psprintf(pool,
+                        "KK0002: %s cannot be read by the user that Apache's children run as "
+                        "(uid %d): no permission at %s; give it ('chmod o+rx %s'), or put Python "
+                        "and its environment elsewhere\n",
+                        path, (int)geteuid(), culprit, culprit);
+}
+
+/* One PythonPath: "" or a line that says what is wrong. */
+static const char *check_path(apr_pool_t *pool, PyObject *dispatch, const mp_located *path)
+{
+    PyObject *result =
+        PyObject_CallMethod(dispatch, "check_path", "N", mp_str_from_fs(path->text));
+    const char *line = "";
+
+    if (!result) {
+        line = apr_psprintf(pool,
+                            "KK0003: Syntax error on line %d of %s: PythonPath %s: %s: write a "
+                            "Python list of directories, as \"['/dir']\" or "
+                            "\"sys.path+['/dir']\"\n",
+                            path->line, path->file, path->text, mp_error_text(pool));
+    }
+    Py_XDECREF(result);
+    return line;
+}
+
+static const char *check_paths(apr_pool_t *pool, const mp_process_config *config)
+{
+    PyObject *dispatch = PyImport_ImportModule("mod_python._dispatch");
+    const char *report = "";
+
+    if (!dispatch) {
+        return apr_psprintf(pool, "KK0001: %s\n", mp_error_text(pool));
+    }
+    for (int i = 0; i < config->python_paths->nelts; i++) {
+        const mp_located *path = &APR_ARRAY_IDX(config->python_paths, i, mp_located);
+        report = apr_pstrcat(pool, report, check_path(pool, dispatch, path), NULL);
+    }
+    Py_DECREF(dispatch);
+    return report;
+}
+
+const char *mp_python_preflight(apr_pool_t *pool, const mp_process_config *config)
+{
+    const char *error = describe_unreadable(pool, mp_interp_site_packages(pool));
+    mp_interp *interp;
+    mp_attachment before;
+    const char *report;
+
+    if (!error) {
+        error = describe_unreadable(pool, mp_interp_program(pool, config->home));
+    }
+    if (error) {
+        return error;
+    }
+    if (mp_interp_start(pool, config->home, config->optimize, &error) != 0) {
+        return apr_psprintf(pool, "KK0001: %s\n", error);
+    }
+    interp = mp_interp_get(MP_MAIN_INTERPRETER, mp_set_up_interpreter, pool, &error);
+    if (!interp) {
+        return apr_psprintf(pool, "KK0001: Python started, but could not be set up: %s\n", error);
+    }
+    mp_interp_enter(interp, NULL, &before);
+    report = check_paths(pool, config);
+    mp_interp_leave(&before);
+    return report;
+}

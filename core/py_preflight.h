@@ -1,0 +1,13 @@
+/* The part of preflight.c that needs Python. No Python in this header. */
+#ifndef MP_PY_PREFLIGHT_H
+#define MP_PY_PREFLIGHT_H
+
+#include <apr_pools.h>
+
+#include "config.h"
+
+/* Starts Python in this (forked) process and tries the configuration. Returns what
+ * is wrong, a line each, ending in LF; "" if nothing. */
+const char *mp_python_preflight(apr_pool_t *pool, const mp_process_config *config);
+
+#endif

@@ -1,0 +1,56 @@
+/* mp_request: a request_rec as handlers see it (manual 4.5.3). Every function here
+ * holds the interpreter. */
+#ifndef MP_PY_REQUEST_H
+#define MP_PY_REQUEST_H
+
+#include <httpd.h>
+
+#include "config.h"
+#include "context.h"
+#include "py_interp.h"
+#include "py_module.h"
+
+typedef struct {
+    PyObject_HEAD
+    request_rec *r;              /* NULL when the record is gone */
+    mp_request_context *context; /* with it */
+    mp_interp *interp;
+    mp_phase phase;       /* running, or last run */
+    PyObject *dict;       /* what handlers keep here */
+    PyObject *connection; /* made when first asked for */
+    PyObject *cleanups;   /* [(callable, data)], or NULL */
+    PyObject *added;      /* {phase: [Handler]} of req.add_handler(), or NULL */
+    PyObject *running;    /* the Handler that runs, or NULL */
+} mp_request;
+
+/* The one wrapper of r in the interpreter that is attached; made if it is new. New
+ * reference, or NULL with an exception. r NULL gives None. */
+PyObject *mp_request_of(mp_interp *interp, request_rec *r);
+
+/* The record, if it may be used now by the calling thread; NULL with an exception. */
+request_rec *mp_request_record(mp_request *self);
+
+/* Cuts the wrapper off its record: any use raises from now on. */
+void mp_request_cut(mp_request *self);
+
+/* Around a blocking call into Apache on behalf of self. */
+typedef struct {
+    mp_released released;
+    mp_conn_context *conn;
+    void *thread;
+} mp_blocking;
+void mp_blocking_begin(mp_blocking *blocking, mp_conn_context *conn);
+void mp_blocking_end(const mp_blocking *blocking);
+
+/* 0 if records of this connection may be used by the calling thread under interp;
+ * else -1 with an exception. what: "request", "connection". */
+int mp_check_usable(mp_conn_context *conn, const mp_interp *interp, const char *what);
+
+/* The tables of methods, in py_request_io.c and py_request_methods.c. */
+extern PyMethodDef mp_request_io[];
+extern PyMethodDef mp_request_methods[];
+
+/* Creates the type and adds it to the module's state; 0, or -1 with an exception. */
+int mp_request_setup(PyObject *module, mp_state *state);
+
+#endif

@@ -1,0 +1,382 @@
+#include "py_request.h"
+
+#include <errno.h>
+
+#include <http_core.h>
+#include <http_protocol.h>
+
+#include "py_convert.h"
+#include "py_errors.h"
+
+#define WRITE_FAILED "Write failed, client closed connection."
+#define FLUSH_FAILED "Flush failed, client closed connection."
+
+/* Memory asked for at first when the length of a body is only what the client claims. */
+#define FIRST_BLOCK ((Py_ssize_t)65536)
+
+/* Out */
+
+/* data as bytes at hand: bytes-like as it is, str as UTF-8. */
+static int get_data(PyObject *object, Py_buffer *view, const char *what)
+{
+    if (PyUnicode_Check(object)) {
+        Py_ssize_t size;
+        const char *utf8 = PyUnicode_AsUTF8AndSize(object, &size);
+        return utf8 ? PyBuffer_FillInfo(view, object, (void *)utf8, size, 1, PyBUF_SIMPLE) : -1;
+    }
+    if (!PyObject_CheckBuffer(object)) {
+        PyErr_Format(PyExc_TypeError, "%s takes bytes-like objects or str, not %.200s", what,
+                     Py_TYPE(object)->tp_name);
+        return -1;
+    }
+    return PyObject_GetBuffer(object, view, PyBUF_SIMPLE);
+}
+
+PyDoc_STRVAR(write_doc, "write($self, data, flush=1, /)\n--\n\n\
+Write data to the client (manual, 4.5.3).\n\n\
+data: bytes-like, or str, sent as UTF-8.\n\
+flush: true sends it on at once; false lets it gather with what follows.\n\
+Raises OSError if the client has gone, TypeError for other data.");
+
+static PyObject *request_write(PyObject *op, PyObject *const *args, Py_ssize_t count)
+{
+    mp_request *self = (mp_request *)op;
+    request_rec *r = mp_request_record(self);
+    mp_body_out *out;
+    mp_blocking blocking;
+    Py_buffer view;
+    int flush = 1;
+
+    if (!r) {
+        return NULL;
+    }
+    if (count < 1 || count > 2) {
+        PyErr_Format(PyExc_TypeError, "write() takes data and, optionally, flush: got %zd arguments",
+                     count);
+        return NULL;
+    }
+    if (count == 2 && (flush = PyObject_IsTrue(args[1])) < 0) {
+        return NULL;
+    }
+    if (get_data(args[0], &view, "write()") != 0) {
+        return NULL;
+    }
+    out = &self->context->out;
+    if (!flush && mp_body_fits(out, (apr_size_t)view.len)) {
+        mp_body_gather(r, out, view.buf, (apr_size_t)view.len);
+        PyBuffer_Release(&view);
+        Py_RETURN_NONE;
+    }
+    mp_blocking_begin(&blocking, self->context->conn);
+    apr_status_t rv = mp_body_write(r, out, view.buf, (apr_size_t)view.len, flush);
+    mp_blocking_end(&blocking);
+    PyBuffer_Release(&view);
+    if (rv != APR_SUCCESS) {
+        return mp_raise_write_error(rv, WRITE_FAILED);
+    }
+    Py_RETURN_NONE;
+}
+
+PyDoc_STRVAR(flush_doc, "flush($self, /)\n--\n\n\
+Send on what was written. Raises OSError if the client has gone.");
+
+static PyObject *request_flush(PyObject *op, PyObject *unused)
+{
+    mp_request *self = (mp_request *)op;
+    request_rec *r = mp_request_record(self);
+    mp_blocking blocking;
+
+    if (!r) {
+        return NULL;
+    }
+    mp_blocking_begin(&blocking, self->context->conn);
+    apr_status_t rv = mp_body_write(r, &self->context->out, NULL, 0, 1);
+    mp_blocking_end(&blocking);
+    if (rv != APR_SUCCESS) {
+        return mp_raise_write_error(rv, FLUSH_FAILED);
+    }
+    Py_RETURN_NONE;
+}
+
+/* Opens path as Apache's own default handler would. */
+static apr_status_t open_file(request_rec *r, const char *path, apr_file_t **file,
+                              apr_finfo_t *finfo)
+{
+    const core_dir_config *core = ap_get_core_module_config(r->per_dir_config);
+    apr_int32_t flags = APR_READ | APR_BINARY;
+    apr_status_t rv = apr_stat(finfo, path, APR_FINFO_SIZE | APR_FINFO_TYPE, r->pool);
+
+    *file = NULL;
+    if (rv != APR_SUCCESS) {
+        return rv;
+    }
+#if APR_HAS_SENDFILE
+    if (core->enable_sendfile != ENABLE_SENDFILE_OFF) {
+        flags |= APR_SENDFILE_ENABLED;
+    }
+#endif
+    return apr_file_open(file, path, flags, APR_OS_DEFAULT, r->pool);
+}
+
+static PyObject *raise_file_error(apr_status_t rv, const char *text, PyObject *path)
+{
+    PyObject *error = PyObject_CallFunction(PyExc_OSError, "isO", rv, text, path);
+
+    if (error) {
+        PyErr_SetObject((PyObject *)Py_TYPE(error), error);
+        Py_DECREF(error);
+    }
+    return NULL;
+}
+
+PyDoc_STRVAR(sendfile_doc, "sendfile($self, path, offset=0, len=-1, /)\n--\n\n\
+Send len bytes (-1: all) of a file from offset on, without reading them into\n\
+Python. Returns the number of bytes. Raises OSError if the file cannot be read\n\
+or the client has gone.");
+
+static PyObject *request_sendfile(PyObject *op, PyObject *args)
+{
+    mp_request *self = (mp_request *)op;
+    request_rec *r = mp_request_record(self);
+    PyObject *path;
+    long long offset = 0, length = -1;
+    apr_file_t *file;
+    apr_finfo_t finfo;
+    mp_blocking blocking;
+
+    if (!r || !PyArg_ParseTuple(args, "O|LL:sendfile", &path, &offset, &length)) {
+        return NULL;
+    }
+    char *name = mp_fs_from_object(r->pool, path, "path");
+    if (!name) {
+        return NULL;
+    }
+    mp_blocking_begin(&blocking, self->context->conn);
+    apr_status_t rv = open_file(r, name, &file, &finfo);
+    mp_blocking_end(&blocking);
+    if (rv != APR_SUCCESS || finfo.filetype != APR_REG) {
+        return raise_file_error(rv != APR_SUCCESS ? rv : EISDIR,
+                                rv != APR_SUCCESS && finfo.valid == 0
+                                    ? "Could not stat file for reading"
+                                    : "Could not open file for reading",
+                                path);
+    }
+    if (offset < 0 || offset > finfo.size) {
+        PyErr_Format(PyExc_ValueError, "offset must be from 0 to the file's size, %lld, not %lld",
+                     (long long)finfo.size, offset);
+        apr_file_close(file);
+        return NULL;
+    }
+    if (length < 0 || length > finfo.size - offset) {
+        length = finfo.size - offset;
+    }
+    mp_blocking_begin(&blocking, self->context->conn);
+    rv = mp_body_sendfile(r, &self->context->out, file, offset, length);
+    mp_blocking_end(&blocking);
+    return rv == APR_SUCCESS ? PyLong_FromLongLong(length) : mp_raise_write_error(rv, WRITE_FAILED);
+}
+
+PyDoc_STRVAR(set_content_length_doc, "set_content_length($self, len, /)\n--\n\n\
+Set the Content-Length header of the response (int, bytes) (manual, 4.5.3).");
+
+static PyObject *request_set_content_length(PyObject *op, PyObject *value)
+{
+    request_rec *r = mp_request_record((mp_request *)op);
+
+    if (!r) {
+        return NULL;
+    }
+    long long length = PyLong_AsLongLong(value);
+    if (length == -1 && PyErr_Occurred()) {
+        return NULL;
+    }
+    if (length < 0) {
+        PyErr_Format(PyExc_ValueError, "len must not be negative: %lld", length);
+        return NULL;
+    }
+    ap_set_content_length(r, length);
+    Py_RETURN_NONE;
+}
+
+/* In */
+
+/* The record, ready to be read from; NULL with an exception. */
+static request_rec *reader(mp_request *self)
+{
+    request_rec *r = mp_request_record(self);
+    int status = r ? mp_body_setup(r, &self->context->in) : OK;
+
+    if (status != OK) {
+        PyObject *error = PyObject_CallFunction(PyExc_OSError, "is", EPROTO,
+                                                "Client read error: bad Transfer-Encoding or "
+                                                "Content-Length");
+        PyObject *number = error ? PyLong_FromLong(status) : NULL;
+        if (number && PyObject_SetAttrString(error, "status", number) == 0) {
+            PyErr_SetObject((PyObject *)Py_TYPE(error), error);
+        }
+        Py_XDECREF(number);
+        Py_XDECREF(error);
+        return NULL;
+    }
+    return r;
+}
+
+/* Reads into a bytes object that grows as the data comes, up to limit (-1: none) or,
+ * with by_line, the first LF. */
+static PyObject *read_body(mp_request *self, Py_ssize_t limit, int by_line)
+{
+    request_rec *r = reader(self);
+    Py_ssize_t size = 0;
+    Py_ssize_t room = limit >= 0 && limit < FIRST_BLOCK ? limit : FIRST_BLOCK;
+    PyObject *bytes;
+    int found = 0;
+
+    if (!r || !(bytes = PyBytes_FromStringAndSize(NULL, room))) {
+        return NULL;
+    }
+    while (limit < 0 || size < limit) {
+        apr_size_t want = (apr_size_t)(room - size), got;
+        mp_blocking blocking;
+        apr_status_t rv;
+        char *start = PyBytes_AS_STRING(bytes) + size;
+
+        mp_blocking_begin(&blocking, self->context->conn);
+        rv = by_line ? mp_body_readline(r, &self->context->in, start, want, &got, &found)
+                     : mp_body_read(r, &self->context->in, start, want, &got);
+        mp_blocking_end(&blocking);
+        if (rv != APR_SUCCESS) {
+            Py_DECREF(bytes);
+            return mp_raise_read_error(rv);
+        }
+        size += (Py_ssize_t)got;
+        if (size < room || found) {
+            break;
+        }
+        room = room > PY_SSIZE_T_MAX / 2 ? PY_SSIZE_T_MAX : room * 2;
+        if (limit >= 0 && room > limit) {
+            room = limit;
+        }
+        if (_PyBytes_Resize(&bytes, room) != 0) {
+            return NULL;
+        }
+    }
+    if (size < PyBytes_GET_SIZE(bytes)) {
+        _PyBytes_Resize(&bytes, size);
+    }
+    return bytes;
+}
+
+/* The optional length argument of read() and readline(): -1 if absent or None. */
+static int get_limit(PyObject *const *args, Py_ssize_t count, Py_ssize_t *limit, const char *name)
+{
+    *limit = -1;
+    if (count > 1) {
+        PyErr_Format(PyExc_TypeError, "%s() takes at most 1 argument (%zd given)", name, count);
+        return -1;
+    }
+    if (count == 1 && args[0] != Py_None) {
+        *limit = PyNumber_AsSsize_t(args[0], PyExc_OverflowError);
+        if (*limit == -1 && PyErr_Occurred()) {
+            return -1;
+        }
+    }
+    return 0;
+}
+
+PyDoc_STRVAR(read_doc, "read($self, len=-1, /)\n--\n\n\
+Read at most len bytes of the request's body, all of it if len is negative; b\"\"\n\
+at its end (manual, 4.5.3). Chunked bodies are read too.\n\n\
+Raises OSError if the body is cut off or malformed, TimeoutError if it is slower\n\
+than Timeout.");
+
+static PyObject *request_read(PyObject *op, PyObject *const *args, Py_ssize_t count)
+{
+    Py_ssize_t limit;
+
+    return get_limit(args, count, &limit, "read") == 0 ? read_body((mp_request *)op, limit, 0)
+                                                       : NULL;
+}
+
+PyDoc_STRVAR(readline_doc, "readline($self, len=-1, /)\n--\n\n\
+Like read(), up to and including the end of the line.");
+
+static PyObject *request_readline(PyObject *op, PyObject *const *args, Py_ssize_t count)
+{
+    Py_ssize_t limit;
+
+    return get_limit(args, count, &limit, "readline") == 0 ? read_body((mp_request *)op, limit, 1)
+                                                           : NULL;
+}
+
+PyDoc_STRVAR(readlines_doc, "readlines($self, sizehint=-1, /)\n--\n\n\
+A list of lines, all of them or until they total at least sizehint bytes.");
+
+static PyObject *request_readlines(PyObject *op, PyObject *const *args, Py_ssize_t count)
+{
+    Py_ssize_t hint, total = 0;
+    PyObject *lines;
+
+    if (get_limit(args, count, &hint, "readlines") != 0 || !(lines = PyList_New(0))) {
+        return NULL;
+    }
+    while (hint <= 0 || total < hint) {
+        PyObject *line = read_body((mp_request *)op, -1, 1);
+        Py_ssize_t size = line ? PyBytes_GET_SIZE(line) : 0;
+        int failed = !line || (size && PyList_Append(lines, line) != 0);
+        Py_XDECREF(line);
+        if (failed) {
+            Py_DECREF(lines);
+            return NULL;
+        }
+        if (!size) {
+            break;
+        }
+        total += size;
+    }
+    return lines;
+}
+
+PyDoc_STRVAR(discard_doc, "discard_request_body($self, /)\n--\n\n\
+Read and forget what is left of the request's body. Returns an HTTP status.");
+
+static PyObject *request_discard(PyObject *op, PyObject *unused)
+{
+    mp_request *self = (mp_request *)op;
+    request_rec *r = mp_request_record(self);
+    mp_blocking blocking;
+
+    if (!r) {
+        return NULL;
+    }
+    mp_blocking_begin(&blocking, self->context->conn);
+    int status = ap_discard_request_body(r);
+    mp_blocking_end(&blocking);
+    self->context->in.line_pos = self->context->in.line_end;
+    self->context->in.at_end = 1;
+    return PyLong_FromLong(status);
+}
+
+/* For the error page of PythonDebug: what the handler wrote before is not sent. */
+static PyObject *request_discard_output(PyObject *op, PyObject *unused)
+{
+    mp_request *self = (mp_request *)op;
+
+    if (!mp_request_record(self)) {
+        return NULL;
+    }
+    mp_body_discard(&self->context->out);
+    Py_RETURN_NONE;
+}
+
+PyMethodDef mp_request_io[] = {
+    {"write", (PyCFunction)(void (*)(void))request_write, METH_FASTCALL, write_doc},
+    {"flush", request_flush, METH_NOARGS, flush_doc},
+    {"sendfile", request_sendfile, METH_VARARGS, sendfile_doc},
+    {"set_content_length", request_set_content_length, METH_O, set_content_length_doc},
+    {"read", (PyCFunction)(void (*)(void))request_read, METH_FASTCALL, read_doc},
+    {"readline", (PyCFunction)(void (*)(void))request_readline, METH_FASTCALL, readline_doc},
+    {"readlines", (PyCFunction)(void (*)(void))request_readlines, METH_FASTCALL, readlines_doc},
+    {"discard_request_body", request_discard, METH_NOARGS, discard_doc},
+    {"_discard_output", request_discard_output, METH_NOARGS, NULL},
+    {NULL},
+};

@@ -1,0 +1,308 @@
+#include "py_request.h"
+
+#include <http_core.h>
+#include <http_log.h>
+#include <http_protocol.h>
+#include <http_request.h>
+#include <util_script.h>
+
+#include "py_convert.h"
+#include "py_log.h"
+#include "py_members.h"
+#include "py_table.h"
+
+/* Tables that live in the request's pool: key is the table. */
+static apr_table_t *locate_pooled(PyObject *owner, void *key)
+{
+    return mp_request_record((mp_request *)owner) ? key : NULL;
+}
+
+static PyObject *pooled_table(mp_request *self, apr_table_t *table)
+{
+    return mp_table_view(mp_interp_state(self->interp), (PyObject *)self, locate_pooled, table);
+}
+
+PyDoc_STRVAR(get_config_doc, "get_config($self, /)\n--\n\n\
+mp_table: the directives in effect, without handlers and options (manual, 4.5.3).");
+
+static PyObject *request_get_config(PyObject *op, PyObject *unused)
+{
+    request_rec *r = mp_request_record((mp_request *)op);
+
+    return r ? pooled_table((mp_request *)op,
+                            mp_config_table(r->pool, mp_dir_config_of_request(r)))
+             : NULL;
+}
+
+PyDoc_STRVAR(get_options_doc, "get_options($self, /)\n--\n\n\
+mp_table: what PythonOption set (manual, 4.5.3).");
+
+static PyObject *request_get_options(PyObject *op, PyObject *unused)
+{
+    request_rec *r = mp_request_record((mp_request *)op);
+
+    if (!r) {
+        return NULL;
+    }
+    apr_table_t *options = mp_dir_config_of_request(r)->options;
+    return pooled_table((mp_request *)op, options ? options : apr_table_make(r->pool, 1));
+}
+
+PyDoc_STRVAR(document_root_doc, "document_root($self, /)\n--\n\n\
+str: the value of DocumentRoot.");
+
+static PyObject *request_document_root(PyObject *op, PyObject *unused)
+{
+    request_rec *r = mp_request_record((mp_request *)op);
+
+    return r ? mp_str_from_fs(ap_document_root(r)) : NULL;
+}
+
+PyDoc_STRVAR(add_common_vars_doc, "add_common_vars($self, /)\n--\n\n\
+Fill subprocess_env with the variables that CGI scripts get.");
+
+static PyObject *request_add_common_vars(PyObject *op, PyObject *unused)
+{
+    mp_request *self = (mp_request *)op;
+    request_rec *r = mp_request_record(self);
+    mp_blocking blocking;
+
+    if (!r) {
+        return NULL;
+    }
+    /* May look up names in the DNS. */
+    mp_blocking_begin(&blocking, self->context->conn);
+    ap_add_common_vars(r);
+    mp_blocking_end(&blocking);
+    Py_RETURN_NONE;
+}
+
+PyDoc_STRVAR(get_basic_auth_pw_doc, "get_basic_auth_pw($self, /)\n--\n\n\
+str or None: the password, when Basic authentication is configured and used. Sets\n\
+user and ap_auth_type.");
+
+static PyObject *request_get_basic_auth_pw(PyObject *op, PyObject *unused)
+{
+    mp_request *self = (mp_request *)op;
+    request_rec *r = mp_request_record(self);
+    const char *password = NULL;
+    mp_blocking blocking;
+
+    if (!r) {
+        return NULL;
+    }
+    mp_blocking_begin(&blocking, self->context->conn);
+    int status = ap_get_basic_auth_pw(r, &password);
+    mp_blocking_end(&blocking);
+    return mp_str_from_latin1(status == OK ? password : NULL);
+}
+
+PyDoc_STRVAR(get_remote_host_doc, "get_remote_host($self, type=REMOTE_NAME, str_is_ip=None, /)\n\
+--\n\n\
+str or None: the client's name or address (manual, 4.5.3); with str_is_ip other\n\
+than None, a tuple of it and whether it is an address. May ask the DNS.");
+
+static PyObject *request_get_remote_host(PyObject *op, PyObject *args)
+{
+    mp_request *self = (mp_request *)op;
+    request_rec *r = mp_request_record(self);
+    int type = REMOTE_NAME, is_ip = 0;
+    PyObject *wants_is_ip = Py_None;
+    mp_blocking blocking;
+
+    if (!r || !PyArg_ParseTuple(args, "|iO:get_remote_host", &type, &wants_is_ip)) {
+        return NULL;
+    }
+    if (type < REMOTE_HOST || type > REMOTE_DOUBLE_REV) {
+        PyErr_Format(PyExc_ValueError, "type must be one of apache.REMOTE_*, not %d", type);
+        return NULL;
+    }
+    mp_blocking_begin(&blocking, self->context->conn);
+    const char *host = ap_get_useragent_host(r, type, &is_ip);
+    mp_blocking_end(&blocking);
+    if (!host || wants_is_ip == Py_None) {
+        return mp_str_from_latin1(host);
+    }
+    return Py_BuildValue("(Ni)", mp_str_from_latin1(host), is_ip);
+}
+
+PyDoc_STRVAR(allow_methods_doc, "allow_methods($self, methods, reset=0, /)\n--\n\n\
+Add methods (a sequence of str) to those that the Allow header names; reset: begin\n\
+anew (manual, 4.5.3).");
+
+static PyObject *request_allow_methods(PyObject *op, PyObject *args)
+{
+    request_rec *r = mp_request_record((mp_request *)op);
+    PyObject *methods, *sequence;
+    apr_array_header_t *names;
+    int reset = 0;
+
+    if (!r || !PyArg_ParseTuple(args, "O|p:allow_methods", &methods, &reset)) {
+        return NULL;
+    }
+    if (PyUnicode_Check(methods)) {
+        PyErr_SetString(PyExc_TypeError, "methods must be a sequence of str, as [\"GET\", \"PUT\"]");
+        return NULL;
+    }
+    sequence = PySequence_Fast(methods, "methods must be a sequence of str");
+    if (!sequence) {
+        return NULL;
+    }
+    names = apr_array_make(r->pool, 4, sizeof(const char *));
+    for (Py_ssize_t i = 0; i < PySequence_Fast_GET_SIZE(sequence); i++) {
+        char *name =
+            mp_latin1_from_object(r->pool, PySequence_Fast_GET_ITEM(sequence, i), "method");
+        if (!name) {
+            Py_DECREF(sequence);
+            return NULL;
+        }
+        APR_ARRAY_PUSH(names, const char *) = name;
+    }
+    Py_DECREF(sequence);
+    if (reset) {
+        ap_clear_method_list(r->allowed_methods);
+    }
+    for (int i = 0; i < names->nelts; i++) {
+        ap_method_list_add(r->allowed_methods, APR_ARRAY_IDX(names, i, const char *));
+    }
+    r->allowed = r->allowed_methods->method_mask;
+    Py_RETURN_NONE;
+}
+
+PyDoc_STRVAR(internal_redirect_doc, "internal_redirect($self, new_uri, /)\n--\n\n\
+Process new_uri in place of this request, through all phases (manual, 4.5.3).");
+
+static PyObject *request_internal_redirect(PyObject *op, PyObject *uri)
+{
+    mp_request *self = (mp_request *)op;
+    request_rec *r = mp_request_record(self);
+    mp_blocking blocking;
+    char *target;
+
+    if (!r || !(target = mp_fs_from_object(r->pool, uri, "new_uri"))) {
+        return NULL;
+    }
+    mp_blocking_begin(&blocking, self->context->conn);
+    mp_body_pass(r, &self->context->out, 0);
+    ap_internal_redirect(target, r);
+    mp_blocking_end(&blocking);
+    Py_RETURN_NONE;
+}
+
+PyDoc_STRVAR(register_cleanup_doc, "register_cleanup($self, callable, data=None, /)\n--\n\n\
+Have callable(data) called at the very end of the request (manual, 4.5.3).\n\
+Raises ValueError if it is not callable. Without effect in a cleanup.");
+
+static PyObject *request_register_cleanup(PyObject *op, PyObject *args)
+{
+    mp_request *self = (mp_request *)op;
+    request_rec *r = mp_request_record(self);
+    PyObject *callable, *data = Py_None;
+
+    if (!r || !PyArg_ParseTuple(args, "O|O:register_cleanup", &callable, &data)) {
+        return NULL;
+    }
+    if (!PyCallable_Check(callable)) {
+        PyErr_Format(PyExc_ValueError, "register_cleanup() needs a callable, not %.200s",
+                     Py_TYPE(callable)->tp_name);
+        return NULL;
+    }
+    if (self->phase == MP_PHASE_CLEANUP) {
+        Py_RETURN_NONE;
+    }
+    if (!self->cleanups && !(self->cleanups = PyList_New(0))) {
+        return NULL;
+    }
+    PyObject *pair = PyTuple_Pack(2, callable, data);
+    if (!pair || PyList_Append(self->cleanups, pair) != 0) {
+        Py_XDECREF(pair);
+        return NULL;
+    }
+    Py_DECREF(pair);
+    self->context->keep = 1;
+    Py_RETURN_NONE;
+}
+
+/* The phase that add_handler() means by a directive's name; -1 with IndexError. */
+static int phase_named(const mp_request *self, const char *name)
+{
+    if (!strcmp(name, mp_phase_names[MP_PHASE_INIT])) {
+        return self->phase == MP_PHASE_SERVER_INIT ? MP_PHASE_SERVER_INIT : MP_PHASE_INIT;
+    }
+    for (int phase = 0; phase < MP_PHASE_CLEANUP; phase++) {
+        if (!strcmp(name, mp_phase_names[phase])) {
+            return phase;
+        }
+    }
+    PyErr_Format(PyExc_IndexError, "Invalid phase: %s%s", name,
+                 !strcmp(name, mp_phase_names[MP_PHASE_CLEANUP])
+                     ? " (use req.register_cleanup() for cleanups)"
+                     : "");
+    return -1;
+}
+
+PyDoc_STRVAR(add_handler_doc, "add_handler($self, htype, handler, dir=None, /)\n--\n\n\
+Add a handler to a phase of this request (manual, 4.5.3).\n\n\
+htype: the directive of the phase, as \"PythonHandler\".\n\
+handler: \"module[::object]\", or a callable.\n\
+dir: directory to import from; by default that of the phase's own handlers, or of\n\
+the running one.\n\
+Raises IndexError for an unknown phase.");
+
+static PyObject *request_add_handler(PyObject *op, PyObject *args)
+{
+    mp_request *self = (mp_request *)op;
+    request_rec *r = mp_request_record(self);
+    const char *name;
+    PyObject *handler, *directory = Py_None;
+    int phase;
+
+    if (!r || !PyArg_ParseTuple(args, "sO|O:add_handler", &name, &handler, &directory) ||
+        (phase = phase_named(self, name)) < 0) {
+        return NULL;
+    }
+    /* Where the phase's own handlers were configured, for the default of dir. */
+    const mp_handler_list *list = mp_handlers_for(r, (mp_phase)phase);
+    const mp_section *section =
+        list ? &APR_ARRAY_IDX(list->handlers, list->handlers->nelts - 1, mp_handler).section : NULL;
+    const char *inherited =
+        section && !section->is_location ? mp_section_directory(r, section) : NULL;
+    PyObject *result = PyObject_CallFunction(mp_interp_state(self->interp)->dispatch_add_handler,
+                                             "OiOON", op, phase, handler, directory,
+                                             mp_str_from_fs(inherited));
+    if (result) {
+        self->context->added_phases |= 1u << phase;
+        self->context->added_by = self->interp;
+    }
+    return result;
+}
+
+PyDoc_STRVAR(log_error_doc, "log_error($self, message, level=APLOG_ERR, /)\n--\n\n\
+Write message (str) to the error log, with what Apache says of this request.");
+
+static PyObject *request_log_error(PyObject *op, PyObject *args)
+{
+    request_rec *r = mp_request_record((mp_request *)op);
+    int level = APLOG_ERR;
+    PyObject *message;
+
+    if (!r || !PyArg_ParseTuple(args, "O|i:log_error", &message, &level)) {
+        return NULL;
+    }
+    return mp_log_object(message, level, r, NULL);
+}
+
+PyMethodDef mp_request_methods[] = {
+    {"add_common_vars", request_add_common_vars, METH_NOARGS, add_common_vars_doc},
+    {"add_handler", request_add_handler, METH_VARARGS, add_handler_doc},
+    {"allow_methods", request_allow_methods, METH_VARARGS, allow_methods_doc},
+    {"document_root", request_document_root, METH_NOARGS, document_root_doc},
+    {"get_basic_auth_pw", request_get_basic_auth_pw, METH_NOARGS, get_basic_auth_pw_doc},
+    {"get_config", request_get_config, METH_NOARGS, get_config_doc},
+    {"get_options", request_get_options, METH_NOARGS, get_options_doc},
+    {"get_remote_host", request_get_remote_host, METH_VARARGS, get_remote_host_doc},
+    {"internal_redirect", request_internal_redirect, METH_O, internal_redirect_doc},
+    {"log_error", request_log_error, METH_VARARGS, log_error_doc},
+    {"register_cleanup", request_register_cleanup, METH_VARARGS, register_cleanup_doc},
+    {NULL},
+};

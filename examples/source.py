@@ -1,0 +1,18 @@
+"""The source of one of these pages, named by the query."""
+
+from pathlib import Path
+from urllib.parse import unquote
+
+from mod_python import apache
+
+HERE = Path(__file__).resolve().parent
+
+
+def handler(req):
+    """Send a module of this directory as text, and nothing else whatever is asked for."""
+    page = (HERE / unquote(req.args or "source.py")).resolve()
+    if page.suffix != ".py" or not page.is_relative_to(HERE) or not page.is_file():
+        return apache.HTTP_NOT_FOUND
+    req.content_type = "text/plain; charset=utf-8"
+    req.write(page.read_bytes())
+    return apache.OK

@@ -1,0 +1,264 @@
+"""What the C core calls: running a phase's handlers, and the ends of things.
+
+Everything here is called with the interpreter attached, by core/py_dispatch.c
+and core/py_setup.c only.
+"""
+
+import atexit
+import sys
+from collections.abc import Callable
+from typing import Any
+
+import _apache
+from mod_python import _errors, _importer, _log
+from mod_python._errors import SERVER_RETURN, BadResult
+from mod_python._handlers import Handler, resolve_object
+
+__all__ = [
+    "add_handler",
+    "check_path",
+    "import_at_start",
+    "make_handler",
+    "register_server_cleanup",
+    "run",
+    "run_cleanups",
+    "shutdown",
+]
+
+# As in core/py_dispatch.c.
+FLAG_RELOAD = 1
+FLAG_DEBUG = 2
+FLAG_PDB = 4
+
+OK = _apache.OK
+DECLINED = _apache.DECLINED
+DONE = _apache.DONE
+
+_PHASES = _apache._phases
+
+#: Results after which the next handler of the list runs: Apache's own rule for each
+#: of its hooks; as the manual has it for the content handler and cleanup.
+_GOES_ON: dict[str, tuple[int, ...]] = dict.fromkeys(_PHASES, (OK, DECLINED))
+_GOES_ON.update(
+    PythonTransHandler=(DECLINED,),
+    PythonAuthenHandler=(DECLINED,),
+    PythonAuthzHandler=(DECLINED,),
+    PythonTypeHandler=(DECLINED,),
+    PythonHandler=(OK,),
+    PythonCleanupHandler=(OK,),
+)
+_GOES_ON_BY_NUMBER = [_GOES_ON[name] for name in _PHASES]
+
+_Cleanup = tuple[Callable[[Any], object], Any]
+_server_cleanups: list[_Cleanup] = []
+
+_handlers: dict[tuple[int, str, str | None, int, int], Handler] = {}
+
+
+# Handlers
+
+
+def make_handler(
+    phase: int, text: str, directory: str | None, is_location: int, is_silent: int
+) -> Handler:
+    """The one Handler for a directive's words, made when it is new."""
+    key = (phase, text, directory, is_location, is_silent)
+    handler = _handlers.get(key)
+    if handler is None:
+        handler = Handler(_PHASES[phase], text, directory, bool(is_location), bool(is_silent))
+        _handlers[key] = handler
+    return handler
+
+
+def add_handler(
+    req: _apache.mp_request,
+    phase: int,
+    text: str | Callable[[_apache.mp_request], Any],
+    directory: str | None,
+    inherited: str | None,
+) -> None:
+    """req.add_handler(): see core/py_request_methods.c."""
+    if not isinstance(text, str) and not callable(text):
+        raise TypeError(
+            f"handler must be 'module[::object]' or a callable, not {type(text).__name__}"
+        )
+    running = req._running
+    is_location = False
+    if directory is None:
+        directory = inherited
+        if directory is None and running is not None:
+            directory, is_location = running.directory, running.is_location
+    elif not directory.endswith("/"):
+        directory += "/"
+    if isinstance(text, str):
+        handler = make_handler(phase, text, directory, int(is_location), 0)
+    else:
+        handler = Handler(_PHASES[phase], text, directory, is_location)
+    if req._added is None:
+        req._added = {}
+    req._added.setdefault(phase, []).append(handler)
+
+
+def run(
+    req: _apache.mp_request,
+    handlers: tuple[Handler, ...],
+    phase: int,
+    flags: int,
+    python_path: str | None,
+) -> int:
+    """Run the handlers of a phase, and those that req.add_handler() adds to it.
+
+    Args:
+        req: The request.
+        handlers: As configured.
+        phase: Index into _apache._phases.
+        flags: FLAG_*.
+        python_path: The PythonPath directive in effect.
+
+    Returns:
+        The status for Apache.
+    """
+    goes_on = _GOES_ON_BY_NUMBER[phase]
+    before = req._running
+    status = DECLINED
+    try:
+        for handler in handlers:
+            status = _call(req, handler, flags, python_path, status)
+            if status not in goes_on:
+                return status
+        if req._added is not None:
+            for handler in req._added.get(phase, ()):
+                status = _call(req, handler, flags, python_path, status)
+                if status not in goes_on:
+                    return status
+    finally:
+        req._running = before
+    return status
+
+
+def _call(
+    req: _apache.mp_request, handler: Handler, flags: int, python_path: str | None, status: int
+) -> int:
+    """Call one handler; status is that of the one before, for a handler to be skipped."""
+    req._running = handler
+    try:
+        if python_path is not None:
+            _importer.set_path(python_path)
+        function = handler.resolve(req, bool(flags & FLAG_RELOAD))
+        if function is None:
+            return status
+        result = function(req) if not flags & FLAG_PDB else _debug(function, req)
+        if result.__class__ is int and -3 < result < 600 and not 0 < result < 100:
+            return result  # type: ignore[no-any-return]
+        return _status_from(result)
+    except SERVER_RETURN as returned:
+        try:
+            return _status_from_exception(req, returned)
+        except BadResult as error:
+            return _errors.report(req, handler, error, bool(flags & FLAG_DEBUG), handler.phase)
+    except BaseException as error:
+        return _errors.report(req, handler, error, bool(flags & FLAG_DEBUG), handler.phase)
+
+
+def _status_from(result: object) -> int:
+    """The status that a handler's result is.
+
+    Raises:
+        BadResult: It is none.
+    """
+    if isinstance(result, int) and not isinstance(result, bool):
+        if result in (OK, DECLINED, DONE) or 100 <= result < 600:
+            return int(result)
+        raise BadResult(f"returned {result!r}, which is no HTTP status: return apache.OK, "
+                        "DECLINED, DONE or an apache.HTTP_* constant")
+    if result.__class__.__name__ == "coroutine":
+        result.close()  # type: ignore[attr-defined]
+        raise BadResult("is an async function: a handler is called, not awaited; "
+                        "use asyncio.run() in it")
+    raise BadResult(f"returned {result!r:.100}, not a status: end it with 'return apache.OK', or "
+                    "DECLINED, DONE or an apache.HTTP_* constant")
+
+
+def _status_from_exception(req: _apache.mp_request, returned: SERVER_RETURN) -> int:
+    if not returned.args:
+        raise BadResult("raised SERVER_RETURN without a status: "
+                        "raise apache.SERVER_RETURN(apache.HTTP_FORBIDDEN), for example")
+    if len(returned.args) > 1 and returned.args[1]:
+        req.status = returned.args[1]
+    return _status_from(returned.args[0])
+
+
+def _debug(function: Callable[[_apache.mp_request], Any], req: _apache.mp_request) -> Any:
+    """PythonEnablePdb (manual, 5.4.1): on the terminal that httpd -X was started from."""
+    import pdb
+
+    debugger = pdb.Pdb(stdin=sys.__stdin__, stdout=sys.__stdout__, nosigint=True)
+    return debugger.runcall(function, req)
+
+
+# Cleanups
+
+
+def run_cleanups(cleanups: list[_Cleanup]) -> None:
+    """Call the functions of req.register_cleanup(), in order; log what they raise."""
+    for function, data in cleanups:
+        try:
+            function(data)
+        except BaseException as error:
+            _errors.report_cleanup(function, error)
+
+
+def register_server_cleanup(function: Callable[[Any], object], data: Any = None) -> None:
+    """server.register_cleanup(): have function(data) called when the child ends."""
+    if not callable(function):
+        raise ValueError(
+            f"register_cleanup() needs a callable, not {type(function).__name__}"
+        )
+    _server_cleanups.append((function, data))
+
+
+def shutdown() -> None:
+    """The end of the child: cleanups, then what CPython does at its own end."""
+    cleanups = _server_cleanups[:]
+    _server_cleanups.clear()
+    run_cleanups(cleanups)
+    threading = sys.modules.get("threading")
+    if threading is not None:
+        for function in reversed(getattr(threading, "_threading_atexits", ())):
+            run_cleanups([(lambda function: function(), function)])
+        for thread in threading.enumerate():
+            if not thread.daemon and thread not in (
+                threading.current_thread(),
+                threading.main_thread(),
+            ):
+                thread.join()
+    atexit._run_exitfuncs()
+
+
+# Start
+
+
+def check_path(text: str) -> None:
+    """Raise ValueError if this is no PythonPath."""
+    _importer.evaluate_path(text)
+
+
+def import_at_start(text: str, file: str, python_path: str | None, line: int) -> None:
+    """PythonImport module[::callable] (manual, 5.4.3); what fails is logged."""
+    name, _, path = text.partition("::")
+    try:
+        if python_path is not None:
+            _importer.set_path(python_path)
+        module = _importer.load(name)
+        if path:
+            function, _ = resolve_object(module, path, None, False)
+            function()
+    except BaseException as error:
+        where = f"PythonImport {text} (line {line} of {file})"
+        _apache._log(
+            f"KK0106: {where}: {_errors.describe(error)}", _apache.APLOG_ERR
+        )
+
+
+sys.argv = ["mod_python"]
+_log.redirect_streams()

@@ -1,0 +1,118 @@
+"""Access to Apache's internals, for handlers (manual, 4.5).
+
+It can be imported inside httpd only, where the module `_apache` is built in.
+"""
+
+from typing import TYPE_CHECKING, Any
+
+from _apache import *  # noqa: F403
+from _apache import (
+    DECLINED,
+    HTTP_INTERNAL_SERVER_ERROR,
+    OK,
+    _main_server,
+    config_tree,
+    exists_config_define,
+    interpreter,
+    log_error,
+    mpm_query,
+    server_root,
+    table,
+)
+from mod_python import _importer
+from mod_python._errors import SERVER_RETURN
+from mod_python._handlers import resolve_object as _resolve_object
+
+if TYPE_CHECKING:
+    from types import ModuleType
+
+#: Obsolete alias of table (manual, 4.5.1).
+make_table = table
+
+#: The server object of the main server.
+main_server = _main_server()
+
+# Older names of results.
+REQ_PROCEED = OK
+REQ_NOACTION = DECLINED
+REQ_ABORTED = HTTP_INTERNAL_SERVER_ERROR
+REQ_EXIT = "REQ_EXIT"
+
+# Items of req.finfo and req.parsed_uri (manual, 4.5.3).
+(
+    FINFO_MODE,
+    FINFO_INO,
+    FINFO_DEV,
+    FINFO_NLINK,
+    FINFO_UID,
+    FINFO_GID,
+    FINFO_SIZE,
+    FINFO_ATIME,
+    FINFO_MTIME,
+    FINFO_CTIME,
+    FINFO_FNAME,
+    FINFO_NAME,
+    FINFO_FILETYPE,
+) = range(13)
+(
+    URI_SCHEME,
+    URI_HOSTINFO,
+    URI_USER,
+    URI_PASSWORD,
+    URI_HOSTNAME,
+    URI_PORT,
+    URI_PATH,
+    URI_QUERY,
+    URI_FRAGMENT,
+) = range(9)
+
+# Values of conn.keepalive.
+AP_CONN_UNKNOWN = 0
+AP_CONN_CLOSE = -1
+AP_CONN_KEEPALIVE = 1
+
+
+def allow_methods(*methods: int) -> int:
+    """The bitmask of M_* constants, to be assigned to req.allowed (manual, 4.5.1)."""
+    mask = 0
+    for method in methods:
+        mask |= 1 << method
+    return mask
+
+
+def import_module(
+    name: str, autoreload: bool | None = None, log: bool | None = None, path: list[str] | None = None
+) -> "ModuleType":
+    """Import a module, or reload it if its file has changed.
+
+    Args:
+        name: Dotted name.
+        autoreload: Whether a changed file is noticed; None is yes.
+        log: Write to the error log what is imported.
+        path: Directories to look in before sys.path.
+
+    Raises:
+        ImportError: There is no such module.
+    """
+    reload = autoreload is None or bool(autoreload)
+    if log:
+        log_error(f"mod_python: importing {name}", APLOG_NOTICE)  # noqa: F405
+    directory = next((item for item in path or () if _importer.contains(item, name)), None)
+    return _importer.load(name, directory, reload)
+
+
+def resolve_object(module: Any, path: str, arg: Any = None, silent: bool = False) -> Any:
+    """Walk a dotted path from a module; a class on the way is instantiated with arg.
+
+    Raises:
+        AttributeError: It is missing, and silent is false.
+    """
+    return _resolve_object(module, path, arg, silent)[0]
+
+
+def __getattr__(name: str) -> Any:
+    if name == "LogHandler":  # imports logging, which not every program needs
+        from mod_python._logging import LogHandler
+
+        return LogHandler
+    raise AttributeError(f"module 'mod_python.apache' has no attribute '{name}'")

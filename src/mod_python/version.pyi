@@ -1,0 +1,7 @@
+version: str
+HTTPD: str
+HTTPD_VERSION: str
+APR_VERSION: str
+LIBEXECDIR: str
+SYSCONFDIR: str
+PYTHON_BIN: str

@@ -1,0 +1,6 @@
+"""Where the fixtures come from."""
+
+import pytest
+
+pytest.register_assert_rewrite("plugins")
+pytest_plugins = ["plugins.fixtures"]

@@ -1,0 +1,452 @@
+"""Manual 4.5.3, the methods of the request object, except reading, writing and
+add_handler, which have modules of their own."""
+
+import pytest
+
+AUTH = """
+    AuthType Basic
+    AuthName "the realm"
+    """
+
+
+def test_add_common_vars(httpd):
+    """add_common_vars fills subprocess_env with what CGI programs know."""
+    server = httpd()
+    before, env = server.run(
+        """
+        before = "SERVER_SOFTWARE" in req.subprocess_env
+        req.add_common_vars()
+        return [before, dict(req.subprocess_env)]
+        """,
+        headers={"X-Spam": "eggs"},
+    )
+    assert before is False
+    assert env["SERVER_NAME"] == "127.0.0.1"  # what the Host header says
+    assert env["SERVER_PORT"] == str(server.port)
+    assert env["REMOTE_ADDR"] == "127.0.0.1"
+    assert env["HTTP_X_SPAM"] == "eggs"
+    assert env["DOCUMENT_ROOT"] == str(server.htdocs)
+
+
+def test_add_cgi_vars(httpd):
+    """add_cgi_vars adds what depends on the request."""
+    env = httpd.run(
+        """
+        req.add_cgi_vars()
+        return dict(req.subprocess_env)
+        """,
+        "x/info?a=b%20c",
+    )
+    assert env["GATEWAY_INTERFACE"] == "CGI/1.1"
+    assert env["SERVER_PROTOCOL"] == "HTTP/1.1"
+    assert env["REQUEST_METHOD"] == "GET"
+    assert env["QUERY_STRING"] == "a=b%20c"
+    assert env["REQUEST_URI"].endswith("x/info?a=b%20c")
+    assert env["SCRIPT_NAME"].endswith("/x")
+    assert env["PATH_INFO"] == "/info"
+    assert "PATH_TRANSLATED" not in env
+
+
+def test_add_cgi_vars_without_query(httpd):
+    """QUERY_STRING may be empty; without path_info there is no PATH_INFO."""
+    env = httpd.run("req.add_cgi_vars()\nreturn dict(req.subprocess_env)")
+    assert env["QUERY_STRING"] == ""
+    assert "PATH_INFO" not in env
+
+
+def test_allow_methods(httpd):
+    """allow_methods adds names to allowed_methods; with reset it starts anew."""
+    value = httpd.run(
+        """
+        req.allow_methods(["GET", "POST"])
+        first = sorted(req.allowed_methods)
+        req.allow_methods(["SPAM"])
+        second = [sorted(req.allowed_methods), list(req.allowed_xmethods)]
+        req.allow_methods(["PUT"], 1)
+        return [first, second, list(req.allowed_methods), req.allowed == 1 << apache.M_PUT]
+        """
+    )
+    assert value[0] == ["GET", "POST"]
+    assert "SPAM" in value[1][0] + value[1][1]
+    assert value[2:] == [["PUT"], True]
+
+
+def test_allow_header(httpd):
+    """The methods allowed are in the Allow header of a 405."""
+    site = httpd.site(
+        "SetHandler python-program\nPythonHandler allow",
+        {
+            "allow.py": """
+                from mod_python import apache
+
+                def handler(req):
+                    req.allow_methods(["GET", "SPAM"], reset=1)
+                    return apache.HTTP_METHOD_NOT_ALLOWED
+                """
+        },
+    )
+    answer = site.post("x")
+    assert answer.status_code == 405
+    allow = {name.strip() for name in answer.headers["Allow"].split(",")}
+    assert {"GET", "SPAM"} <= allow
+    assert "POST" not in allow
+
+
+def test_allowed_bitmask(httpd):
+    """apache.allow_methods makes what req.allowed is assigned."""
+    site = httpd.site(
+        "SetHandler python-program\nPythonHandler mask",
+        {
+            "mask.py": """
+                from mod_python import apache
+
+                def handler(req):
+                    req.allowed = apache.allow_methods(apache.M_PUT, apache.M_DELETE)
+                    return apache.HTTP_NOT_IMPLEMENTED
+                """
+        },
+    )
+    answer = site.get("x")
+    assert answer.status_code == 501
+    assert {"PUT", "DELETE"} <= {name.strip() for name in answer.headers["Allow"].split(",")}
+
+
+def test_document_root(httpd):
+    """document_root is DocumentRoot."""
+    server = httpd()
+    assert server.run("return req.document_root()") == str(server.htdocs)
+
+
+def test_basic_auth_password(httpd):
+    """get_basic_auth_pw is the password given, and req.user the name."""
+    code = "return [req.get_basic_auth_pw(), req.user]"
+    assert httpd.run(code, config=AUTH, auth=("spam", "eggs")) == ["eggs", "spam"]
+    assert httpd.run("return [req.user, req.get_basic_auth_pw()]", config=AUTH, auth=("a", "b")) == [
+        "a",
+        "b",
+    ]
+
+
+def test_basic_auth_password_absent(httpd):
+    """Without credentials there is no password."""
+    assert httpd.run("return req.get_basic_auth_pw()", config=AUTH) is None
+    assert httpd.run("return req.get_basic_auth_pw()") is None
+
+
+def test_basic_auth_password_bytes(httpd):
+    """Name and password are ISO-8859-1."""
+    value = httpd.run(
+        "return [req.get_basic_auth_pw(), req.user]", config=AUTH, auth=(b"sp\xe4m", b"\xe9ggs")
+    )
+    assert value == ["égg" + "s", "späm"]
+
+
+def test_auth_type_and_name(httpd):
+    """auth_type and auth_name are the directives' values, or None."""
+    code = "return [req.auth_type(), req.auth_name()]"
+    assert httpd.run(code, config=AUTH) == ["Basic", "the realm"]
+    assert httpd.run(code) == [None, None]
+
+
+def test_get_config(httpd):
+    """get_config has the directives in effect, without handlers and options."""
+    config = httpd.run(
+        "return dict(req.get_config())",
+        config="""
+            PythonDebug On
+            PythonAutoReload Off
+            PythonInterpreter configured
+            PythonOption spam eggs
+            PythonPath "sys.path + ['/nowhere']"
+            """,
+    )
+    assert config["PythonDebug"] == "1"
+    assert config["PythonAutoReload"] == "0"
+    assert config["PythonInterpreter"] == "configured"
+    assert config["PythonPath"] == "sys.path + ['/nowhere']"
+    assert not {"PythonOption", "PythonHandler", "spam"} & set(config)
+
+
+def test_get_config_is_a_table(httpd):
+    """get_config and get_options answer tables."""
+    assert httpd.run("return [str(type(req.get_config())), str(type(req.get_options()))]") == [
+        "<class 'mp_table'>"
+    ] * 2
+
+
+def test_get_config_merges(httpd):
+    """An inner Off beats an outer On; what is not given inside is inherited."""
+    server = httpd("PythonDebug On\nPythonAutoReload Off")
+    config = server.run("return dict(req.get_config())", config="PythonDebug Off")
+    assert (config["PythonDebug"], config["PythonAutoReload"]) == ("0", "0")
+
+
+def test_get_remote_host(httpd):
+    """get_remote_host answers according to its type."""
+    value = httpd.run(
+        """
+        return [
+            req.get_remote_host(),
+            req.get_remote_host(apache.REMOTE_HOST),
+            req.get_remote_host(apache.REMOTE_NOLOOKUP),
+            req.get_remote_host(apache.REMOTE_NAME, None),
+            req.get_remote_host(apache.REMOTE_NAME, 1),
+        ]
+        """
+    )
+    assert value[:4] == ["127.0.0.1", None, "127.0.0.1", "127.0.0.1"]
+    address, is_ip = value[4]
+    assert address == "127.0.0.1" and is_ip
+
+
+def test_get_options(httpd):
+    """get_options has the PythonOption values."""
+    assert httpd.run("return req.get_options()['spam']", config="PythonOption spam eggs") == "eggs"
+
+
+def test_internal_redirect(httpd):
+    """internal_redirect runs another URI's phases; its request knows where it comes
+    from, and the first one where it went."""
+    site = httpd.site(
+        "SetHandler python-program\nPythonHandler redirecting",
+        {
+            "redirecting.py": """
+                from mod_python import apache
+
+                def handler(req):
+                    if req.prev is None:
+                        req.spam = "eggs"
+                        req.internal_redirect(req.uri.replace("from", "to") + "?a=b")
+                        apache.log_error("went to " + req.next.uri, apache.APLOG_NOTICE)
+                    else:
+                        req.write("%s %s %s" % (req.prev.uri[-4:], req.args, req.prev.spam))
+                        req.prev.write(" prev")
+                    return apache.OK
+                """
+        },
+    )
+    assert site.get("from").text == "from a=b eggs prev"
+    assert site.expect_log("went to /").message.endswith("/to")
+
+
+def test_internal_redirect_to_a_file(httpd):
+    """The other URI may be a file of Apache's."""
+    site = httpd.site(
+        "<Files from>\nSetHandler python-program\nPythonHandler away\n</Files>",
+        {
+            "page.txt": "a page\n",
+            "from": "",
+            "away.py": """
+                from mod_python import apache
+
+                def handler(req):
+                    req.internal_redirect(req.uri.replace("from", "page.txt"))
+                    return apache.OK
+                """,
+        },
+    )
+    assert site.get("from").text == "a page\n"
+
+
+def test_internal_redirect_wrong_argument(httpd):
+    """The new URI must be a str."""
+    assert httpd.run(
+        """
+        try:
+            req.internal_redirect(1)
+        except TypeError:
+            return "refused"
+        """
+    ) == "refused"
+
+
+def test_subrequest_knows_its_main_request(httpd):
+    """In a sub-request req.main is the main request's own object."""
+    site = httpd(modules=("include",)).site(
+        """
+        AddType text/html .shtml
+        AddOutputFilter INCLUDES .shtml
+        PythonFixupHandler main::fixup
+        <Files part>
+            SetHandler python-program
+            PythonHandler main
+        </Files>
+        """,
+        {
+            "page.shtml": '<!--#include virtual="part" -->',
+            "part": "",
+            "main.py": """
+                from mod_python import apache
+
+                def fixup(req):
+                    if req.main is None:
+                        req.spam = "eggs"
+                    return apache.OK
+
+                def handler(req):
+                    req.write("%s %s" % (req.main.uri.rpartition("/")[2], req.main.spam))
+                    return apache.OK
+                """,
+        },
+    )
+    assert site.get("page.shtml").text == "page.shtml eggs"
+
+
+def test_main_prev_next_are_none(httpd):
+    """Without redirect or sub-request they are None."""
+    assert httpd.run("return [req.main, req.prev, req.next]") == [None, None, None]
+
+
+CLEANUP = """
+    from mod_python import apache
+
+    def handler(req):
+        req.register_cleanup(first, "data")
+        req.register_cleanup(second)
+        req.register_cleanup(third, req)
+        req.write("x")
+        return apache.OK
+
+    def first(data):
+        apache.log_error("first " + data, apache.APLOG_NOTICE)
+
+    def second(data):
+        raise ValueError("in a cleanup: %r" % data)
+
+    def third(req):
+        apache.log_error("third " + req.method, apache.APLOG_NOTICE)
+    """
+
+
+def test_register_cleanup(httpd):
+    """Cleanups run at the end of the request with their data; an error is logged and
+    stops neither the others nor the response."""
+    site = httpd.site("SetHandler python-program\nPythonHandler cleanup", {"cleanup.py": CLEANUP})
+    answer = site.get("x")
+    assert (answer.status_code, answer.text) == (200, "x")
+    site.expect_log("first data")
+    assert "in a cleanup: None" in site.expect_log("KK0107.*ValueError").message
+    site.expect_log("third GET")
+
+
+def test_register_cleanup_refuses_what_cannot_be_called(httpd):
+    """A cleanup that is not callable is a ValueError."""
+    assert httpd.run(
+        """
+        try:
+            req.register_cleanup("spam")
+        except ValueError as error:
+            return str(error)
+        """
+    )
+
+
+def test_set_content_length(httpd):
+    """set_content_length sets clength and the header."""
+    site = httpd.site(
+        "SetHandler python-program\nPythonHandler length",
+        {
+            "length.py": """
+                from mod_python import apache
+
+                def handler(req):
+                    req.set_content_length(5)
+                    req.write("12345" if req.clength == 5 else "wrong")
+                    return apache.OK
+                """
+        },
+    )
+    answer = site.get("x")
+    assert (answer.headers["Content-Length"], answer.text) == ("5", "12345")
+
+
+@pytest.mark.parametrize("path", ["/there", "/there?a=b"])
+def test_construct_url(httpd, path):
+    """construct_url makes an absolute URL."""
+    server = httpd()
+    url = server.run(f"return req.construct_url({path!r})")
+    assert url == f"http://127.0.0.1:{server.port}{path}"
+
+
+def test_construct_url_leaves_the_default_port_out(httpd):
+    """A default port is omitted."""
+    server = httpd("UseCanonicalName On\nServerName www.example.com:80")
+    assert server.run("return req.construct_url('/x')") == "http://www.example.com/x"
+
+
+def test_is_https(httpd):
+    """Without TLS is_https is 0 and ssl_var_lookup answers None."""
+    assert httpd.run("return [req.is_https(), req.ssl_var_lookup('SSL_PROTOCOL')]") == [0, None]
+
+
+def test_log_error(httpd):
+    """req.log_error writes a record with the client's address."""
+    server = httpd()
+    server.run("req.log_error('from the request', apache.APLOG_NOTICE)\nreq.log_error('plain')")
+    record = server.expect_log("from the request")
+    assert record.level == "notice"
+    assert "[client 127.0.0.1:" in record.message
+    assert server.expect_log("plain").level == "error"
+
+
+def test_log_error_none(httpd):
+    """None logs nothing."""
+    httpd.run("req.log_error(None)\nreq.connection.log_error(None)\nreq.server.log_error(None)")
+
+
+def test_log_error_of_connection_and_server(httpd):
+    """Connections and servers have log_error too."""
+    server = httpd()
+    server.run("req.connection.log_error('by conn')\nreq.server.log_error('by server')")
+    server.expect_log("by conn")
+    server.expect_log("by server")
+
+
+def test_mtime_and_last_modified(httpd):
+    """update_mtime only raises mtime; set_last_modified and set_etag set headers."""
+    site = httpd.site(
+        "SetHandler python-program\nPythonHandler modified",
+        {
+            "modified.py": """
+                from mod_python import apache
+
+                def handler(req):
+                    req.update_mtime(784111777)
+                    req.update_mtime(1000.5)
+                    req.set_last_modified()
+                    req.set_etag()
+                    status = req.meets_conditions()
+                    if status == apache.OK:
+                        req.write(str(req.mtime))
+                    return status
+                """
+        },
+    )
+    answer = site.get("not-a-file")
+    assert answer.text == "784111777"
+    assert answer.headers["Last-Modified"] == "Sun, 06 Nov 1994 08:49:37 GMT"
+    again = site.get("not-a-file", headers={"If-Modified-Since": answer.headers["Last-Modified"]})
+    assert again.status_code == 304
+
+
+def test_send_http_header(httpd):
+    """send_http_header does nothing."""
+    assert httpd.run("return req.send_http_header()") is None
+
+
+def test_get_addhandler_exts(httpd):
+    """get_addhandler_exts names the extensions mapped to the module's handlers."""
+    config = "AddHandler python-program .spam .py\nAddHandler mod_python .eggs"
+    exts = httpd.run("return req.get_addhandler_exts()", config=config)
+    assert set(exts.split()) >= {".spam", ".py"}
+
+
+def test_discard_request_body(httpd):
+    """discard_request_body throws the body away."""
+    code = "return [req.discard_request_body(), req.read().decode()]"
+    assert httpd.run(code, method="POST", content=b"x" * 100000) == [0, ""]
+
+
+def test_requires_is_absent(httpd):
+    """`requires` is gone, as in Apache 2.4."""
+    assert httpd.run("return hasattr(req, 'requires')") is False

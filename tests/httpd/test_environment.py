@@ -1,0 +1,49 @@
+"""The module finds its environment by itself; PythonHome overrides."""
+
+import sys
+import sysconfig
+
+
+def test_prefix_is_the_environments(httpd):
+    """sys.prefix, sys.executable and site-packages are those of the environment that
+    the module lies in, whatever Python is first on PATH."""
+    server = httpd(environ=(("PATH", "/nonexistent"),))
+    prefix, executable, path = server.run("import sys\nreturn [sys.prefix, sys.executable, sys.path]")
+    assert prefix == sys.prefix
+    assert executable == sys.executable
+    assert sysconfig.get_path("purelib") in path
+
+
+def test_every_interpreter(httpd):
+    """In every interpreter."""
+    for name in ("main_interpreter", "another"):
+        assert httpd.run("import sys\nreturn sys.prefix", config=f"PythonInterpreter {name}") == (
+            sys.prefix
+        )
+
+
+def test_version(httpd):
+    """The Python inside is that of the environment."""
+    assert httpd.run("import sys\nreturn list(sys.version_info[:3])") == list(sys.version_info[:3])
+
+
+def test_python_home(httpd):
+    """PythonHome names another environment."""
+    server = httpd(f'PythonHome "{sys.base_prefix}"')
+    prefix, path = server.run("import sys\nreturn [sys.prefix, sys.path]")
+    assert prefix == sys.base_prefix
+    assert sysconfig.get_path("purelib") not in path or sys.prefix == sys.base_prefix
+
+
+def test_python_home_that_is_wrong(httpd):
+    """A PythonHome that is no directory is a configuration error."""
+    status, text = httpd.configtest('PythonHome "/no/such/directory"')
+    assert status != 0
+    assert "line 1 of" in text and "/no/such/directory" in text
+
+
+def test_package_that_needs_the_server(httpd):
+    """Outside of Apache the package imports; mod_python.apache says what it needs."""
+    import mod_python
+
+    assert mod_python.mp_version == httpd.run("import mod_python\nreturn mod_python.mp_version")

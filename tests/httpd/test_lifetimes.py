@@ -1,0 +1,210 @@
+"""Objects that outlive what they stand for raise an exception instead of crashing
+the server (docs: Lifetimes)."""
+
+import pytest
+
+CODE = """
+    import gc
+    from mod_python import apache
+
+    kept = {}
+
+    def handler(req):
+        try:
+            req.write(str(globals()[req.args](req)))
+        except Exception as error:
+            req.write(f"{type(error).__name__}: {error}")
+        return apache.OK
+
+    def keep(req):
+        kept.clear()
+        kept.update(
+            req=req,
+            connection=req.connection,
+            headers=req.headers_in,
+            notes=req.connection.notes,
+            items=iter(req.headers_in.items()),
+            method=req.write,
+            config=req.get_config(),
+            options=req.get_options(),
+            server=req.server,
+            hlist=req.hlist,
+            finfo=req.finfo,
+            uri=req.parsed_uri,
+        )
+        return "kept"
+    """
+
+# What a later request does with it, and what it learns.
+USES = {
+    "member": "kept['req'].uri",
+    "setting": "setattr(kept['req'], 'filename', 'x')",
+    "table member": "kept['req'].headers_in",
+    "write": "kept['req'].write('x')",
+    "bound method": "kept['method']('x')",
+    "read": "kept['req'].read()",
+    "flush": "kept['req'].flush()",
+    "sendfile": "kept['req'].sendfile('/etc/passwd')",
+    "redirect": "kept['req'].internal_redirect('/')",
+    "add_handler": "kept['req'].add_handler('PythonHandler', 'x')",
+    "register_cleanup": "kept['req'].register_cleanup(print)",
+    "log_error": "kept['req'].log_error('x')",
+    "get_options": "kept['req'].get_options()",
+    "table": "kept['headers']['Host']",
+    "table length": "len(kept['headers'])",
+    "table assignment": "kept['headers'].__setitem__('a', 'b')",
+    "table iteration": "next(kept['items'])",
+    "connection": "kept['connection'].remote_ip",
+    "connection table": "kept['notes'].get('x')",
+}
+
+
+@pytest.mark.parametrize("use", USES)
+def test_after_the_request(httpd, use):
+    """Touching a request, its connection or their tables later raises."""
+    name = use.replace(" ", "_")
+    code = CODE + f"\n    def use(req):\n        return {USES[use]}\n"
+    site = httpd.site(f"SetHandler python-program\nPythonHandler {name}_kept", {f"{name}_kept.py": code})
+    assert site.get("x?keep").text == "kept"
+    answer = site.get("x?use")
+    assert answer.status_code == 200
+    kind, _, text = answer.text.partition(": ")
+    assert kind in ("RuntimeError", "ReferenceError", "ValueError", "StopIteration"), answer.text
+    assert text or kind == "StopIteration"
+
+
+def test_server_outlives_the_request(httpd):
+    """A server object may be used as long as the process lives."""
+    code = CODE + "\n    def use(req):\n        return kept['server'].server_hostname\n"
+    site = httpd.site("SetHandler python-program\nPythonHandler server_kept", {"server_kept.py": code})
+    site.get("x?keep")
+    assert site.get("x?use").text == "www.example.com"
+
+
+def test_plain_values_outlive_the_request(httpd):
+    """finfo and parsed_uri are plain tuples."""
+    code = CODE + "\n    def use(req):\n        return (kept['finfo'][12], kept['uri'][6])\n"
+    site = httpd.site("SetHandler python-program\nPythonHandler tuples_kept", {"tuples_kept.py": code})
+    site.get("x?keep")
+    assert site.prefix in site.get("x?use").text
+
+
+def test_own_table_lives_on(httpd):
+    """A table made by apache.table() belongs to nobody."""
+    code = """
+        from mod_python import apache
+
+        table = apache.table({"spam": "eggs"})
+
+        def handler(req):
+            req.write(table["spam"])
+            return apache.OK
+        """
+    site = httpd.site("SetHandler python-program\nPythonHandler own_table", {"own_table.py": code})
+    assert [site.get("x").text for _ in range(3)] == ["eggs"] * 3
+
+
+def test_repr_and_comparison(httpd):
+    """repr, hash and comparison of what is gone do no harm."""
+    code = CODE + "\n    def use(req):\n        k = kept['req']\n        return len(repr(k)) > 0 and k == k and k != req\n"
+    site = httpd.site("SetHandler python-program\nPythonHandler repr_kept", {"repr_kept.py": code})
+    site.get("x?keep")
+    assert site.get("x?use").text == "True"
+
+
+def test_dynamic_attributes_stay(httpd):
+    """What Python code stored on the request is Python's."""
+    code = CODE + "\n    def use(req):\n        return kept['req'].__dict__ is not None\n"
+    site = httpd.site("SetHandler python-program\nPythonHandler dict_kept", {"dict_kept.py": code})
+    site.get("x?keep")
+    assert site.get("x?use").status_code == 200
+
+
+def test_from_another_thread(httpd):
+    """A thread that goes on after its request gets exceptions."""
+    code = """
+        import threading, time
+        from mod_python import apache
+
+        results = []
+
+        def background(req, ended):
+            ended.wait(10)
+            time.sleep(0.05)
+            try:
+                results.append(req.uri)
+            except Exception as error:
+                results.append(type(error).__name__)
+
+        def handler(req):
+            if req.args == "start":
+                ended = threading.Event()
+                req.register_cleanup(lambda data: ended.set())
+                threading.Thread(target=background, args=(req, ended), daemon=True).start()
+                return apache.OK
+            end = time.monotonic() + 10
+            while not results and time.monotonic() < end:
+                time.sleep(0.005)
+            req.write(results[0])
+            return apache.OK
+        """
+    site = httpd.site("SetHandler python-program\nPythonHandler background", {"background.py": code})
+    site.get("x?start")
+    assert site.get("x").text in ("RuntimeError", "ReferenceError", "ValueError")
+
+
+def test_requests_are_freed(httpd):
+    """A request object nobody keeps is gone soon after its request."""
+    code = """
+        import weakref, gc
+        from mod_python import apache
+
+        class Marker:
+            pass
+
+        markers = []
+
+        def handler(req):
+            gc.collect()
+            alive = sum(ref() is not None for ref in markers)
+            req.marker = Marker()
+            req.cycle = req
+            markers.append(weakref.ref(req.marker))
+            req.write(str(alive))
+            return apache.OK
+        """
+    site = httpd.site("SetHandler python-program\nPythonHandler freed", {"freed.py": code})
+    assert {site.get("x").text for _ in range(20)} <= {"0", "1"}
+
+
+@pytest.mark.parametrize("name", ["mp_request", "mp_conn", "mp_server"])
+def test_types_cannot_be_instantiated(httpd, name):
+    """Only Apache makes requests, connections and servers."""
+    member = {"mp_request": "req", "mp_conn": "req.connection", "mp_server": "req.server"}[name]
+    assert httpd.run(
+        f"""
+        kind = type({member})
+        refused = 0
+        for make in (kind, lambda: kind.__new__(kind), lambda: object.__new__(kind)):
+            try:
+                make()
+            except TypeError:
+                refused += 1
+        return [kind.__name__, refused]
+        """
+    ) == [name, 3]
+
+
+def test_init_again(httpd):
+    """Calling __init__ or copying an object does no harm."""
+    httpd.run(
+        """
+        import copy, pickle
+        for thing in (req, req.connection, req.server, req.headers_in):
+            for attempt in (copy.copy, copy.deepcopy, pickle.dumps, lambda t: t.__init__()):
+                try:
+                    attempt(thing)
+                except Exception:
+                    pass
+        """
+    )

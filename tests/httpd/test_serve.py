@@ -1,0 +1,405 @@
+"""`kukulkan serve`: a real Apache, started and stopped as a person would."""
+
+import os
+import re
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import httpx
+import pexpect
+import pytest
+
+from plugins.installation import PATIENCE, sanitizer_environ
+
+DEADLINE = 20 * PATIENCE
+EXAMPLES = Path(__file__).parents[2] / "examples"
+
+HELLO = """\
+"Says hello."
+from mod_python import apache
+def handler(req):
+    req.content_type = "text/plain"
+    req.write("hello from " + __file__)
+    return apache.OK
+def other(req):
+    req.write("other at " + req.uri)
+    return apache.OK
+"""
+DECLINES = "from mod_python import apache\ndef handler(req):\n    return apache.DECLINED\n"
+RAISES_DECLINED = (
+    "from mod_python import apache\ndef handler(req):\n    raise apache.SERVER_RETURN(apache.DECLINED)\n"
+)
+
+FILES = {
+    "hello.py": HELLO,
+    "sub/hello.py": HELLO,
+    "declines.py": DECLINES,
+    "raises.py": RAISES_DECLINED,
+    "helper.py": "SECRET = 'secret'\n",
+    "_private.py": HELLO,
+    "error.py": "def handler(req):\n    raise ValueError('a fine mess')\n",
+    "style.css": "body {}\n",
+    "hello.py~": "SECRET = 'secret'\n",
+    ".env": "SECRET=secret\n",
+    "__pycache__/x.css": "secret\n",
+}
+
+
+@pytest.fixture(scope="module")
+def site() -> Iterator[Path]:
+    """A directory of handlers that Apache's children can read."""
+    with tempfile.TemporaryDirectory(prefix="kukulkan-test-") as name:
+        root = Path(name).resolve()
+        for file, text in FILES.items():
+            (root / file).parent.mkdir(exist_ok=True, parents=True)
+            (root / file).write_text(text)
+        root.chmod(0o755)
+        yield root
+
+
+class Served:
+    """A running `kukulkan serve`."""
+
+    def __init__(self, process: subprocess.Popen[str], temporary: Path) -> None:
+        self.process = process
+        self.temporary = temporary
+        assert process.stdout
+        self.announced = self._announcement()
+        url = re.search(r"http://\S+/", self.announced)
+        assert url, self.announced
+        self.url = url[0]
+
+    def _announcement(self) -> str:
+        lines = []
+        assert self.process.stdout
+        for line in self.process.stdout:
+            lines.append(line)
+            if "Ctrl-C" in line:
+                break
+        return "".join(lines)
+
+    def get(self, path: str, **options: object) -> httpx.Response:
+        return httpx.get(self.url + path, timeout=DEADLINE, trust_env=False, **options)
+
+    def end(self, signum: int = signal.SIGINT) -> tuple[int, str]:
+        """The exit status and what was written to standard error."""
+        self.process.send_signal(signum)
+        _, errors = self.process.communicate(timeout=DEADLINE)
+        return self.process.returncode, errors
+
+
+def environment(temporary: Path) -> dict[str, str]:
+    """That of the test run, with temporary files in a directory of their own."""
+    return {**os.environ, "TMPDIR": str(temporary), **sanitizer_environ(temporary)}
+
+
+def command(*arguments: object) -> list[str]:
+    return [sys.executable, "-m", "kukulkan", *map(str, arguments)]
+
+
+@contextmanager
+def serving(*arguments: object, cwd: Path | None = None) -> Iterator[Served]:
+    """`kukulkan serve ARGUMENTS` on a free port; it must end well."""
+    with tempfile.TemporaryDirectory() as name:
+        temporary = Path(name)
+        temporary.chmod(0o755)
+        process = subprocess.Popen(
+            command("serve", *arguments, "--port", 0),
+            cwd=cwd,
+            env=environment(temporary),
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        try:
+            served = Served(process, temporary)
+            yield served
+            if process.poll() is None:
+                status, errors = served.end()
+                assert status == 0, errors
+                assert "Traceback" not in errors
+        finally:
+            process.kill()
+            process.communicate()
+
+
+def run(*arguments: object, cwd: Path | None = None) -> subprocess.CompletedProcess[str]:
+    """The command, run to its end."""
+    return subprocess.run(
+        command(*arguments), cwd=cwd, capture_output=True, text=True, timeout=DEADLINE, check=False
+    )
+
+
+@pytest.fixture(scope="module")
+def served(site: Path) -> Iterator[Served]:
+    """The site, served for the tests that only ask it for pages."""
+    with serving(site) as served:
+        yield served
+
+
+def test_a_file_is_its_handler(served, site):
+    """In the directory and below."""
+    assert served.get("hello.py").text == f"hello from {site}/hello.py"
+
+
+def test_files_of_one_name_are_two_modules(served, site):
+    """Each directory has its own."""
+    assert served.get("sub/hello.py").text == f"hello from {site}/sub/hello.py"
+    assert served.get("hello.py").text == f"hello from {site}/hello.py"
+
+
+def test_the_rest_of_the_url_is_path_info(served):
+    """A handler may have URLs below its own."""
+    assert served.get("hello.py/more/path").status_code == 200
+
+
+def test_other_files_are_served_as_they_are(served):
+    """With their media types."""
+    response = served.get("style.css")
+    assert response.text == FILES["style.css"]
+    assert response.headers["content-type"] == "text/css"
+
+
+@pytest.mark.parametrize(
+    ("path", "status"),
+    [
+        ("helper.py", 404),
+        ("declines.py", 404),
+        ("raises.py", 404),
+        ("none.py", 404),
+        ("_private.py", 403),
+        ("hello.py~", 403),
+        (".env", 403),
+        ("__pycache__/x.css", 403),
+    ],
+)
+def test_a_source_is_never_sent(served, path, status):
+    """Nor anything that hides."""
+    response = served.get(path)
+    assert response.status_code == status
+    assert "secret" not in response.text.lower()
+    assert "DECLINED" not in response.text
+
+
+def test_what_to_look_at_is_announced(served, site):
+    """The address, and the handlers with their docstrings."""
+    assert re.search(rf"Serving {site} at http://127\.0\.0\.1:\d+/ \(Python 3", served.announced)
+    assert re.search(r"http://\S+/hello.py +Says hello\.", served.announced)
+    assert "_private" not in served.announced
+
+
+def test_temporary_files_are_readable_and_removed(site):
+    """Apache's root is there for everybody while it runs, and gone afterwards."""
+    with serving(site) as served:
+        root = next(served.temporary.glob("kukulkan-*"))
+        assert root.stat().st_mode & 0o777 == 0o755
+        assert "DocumentRoot" in (root / "httpd.conf").read_text()
+        served.end()
+        assert not list(served.temporary.glob("kukulkan-*"))
+
+
+@pytest.mark.parametrize("signum", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+def test_a_signal_stops_apache_and_its_children(site, signum):
+    """With exit status 0, and the port free again."""
+    with serving(site) as served:
+        assert served.get("hello.py").status_code == 200
+        status, errors = served.end(signum)
+        assert (status, errors) == (0, errors)
+        assert "Traceback" not in errors
+        with pytest.raises(httpx.ConnectError):
+            served.get("hello.py")
+
+
+def test_ctrl_c_in_a_terminal_stops_it(site):
+    """The terminal sends the signal to everything in the foreground."""
+    child = pexpect.spawn(
+        command("serve", site, "--port", 0)[0], command("serve", site, "--port", 0)[1:], timeout=DEADLINE
+    )
+    child.expect("Ctrl-C to stop")
+    child.setwinsize(40, 100)
+    child.sendintr()
+    child.expect(pexpect.EOF)
+    child.close()
+    assert child.exitstatus == 0
+
+
+def test_an_error_is_seen_in_the_terminal(site):
+    """Line by line, though Apache logs it as one record; the browser learns nothing."""
+    with serving(site) as served:
+        response = served.get("error.py")
+        assert response.status_code == 500
+        assert "a fine mess" not in response.text
+        _, errors = served.end()
+        assert re.search(r"^ .*raise ValueError", errors, re.MULTILINE)
+        assert "a fine mess" in errors
+
+
+def test_debug_shows_the_error_to_the_browser(site):
+    """As PythonDebug does."""
+    with serving(site, "--debug") as served:
+        assert "a fine mess" in served.get("error.py").text
+
+
+def test_access_log_has_a_line_for_each_request(site):
+    """On standard error, as the rest."""
+    with serving(site, "--access-log") as served:
+        served.get("style.css")
+        _, errors = served.end()
+        assert re.search(r'"GET /style.css HTTP/1.1" 200 8', errors)
+
+
+def test_changed_modules_are_imported_again(tmp_path):
+    """Unless --no-reload is given."""
+    source = "from mod_python import apache\ndef handler(req):\n    req.write({!r})\n    return apache.OK\n"
+    for ancestor in tmp_path.parents[:2]:
+        ancestor.chmod(0o755)
+    tmp_path.chmod(0o755)
+    for option, second in (("--reload", "two"), ("--no-reload", "one")):
+        page = tmp_path / "page.py"
+        page.write_text(source.format("one"))
+        with serving(tmp_path, option) as served:
+            assert served.get("page.py").text == "one"
+            page.write_text(source.format("two"))
+            os.utime(page, (0, 0))
+            assert served.get("page.py").text == second
+
+
+@pytest.mark.parametrize(
+    ("target", "answer"),
+    [
+        ("hello", "hello from"),
+        ("hello.py", "hello from"),
+        ("hello::other", "other at /any/url"),
+        ("sub/hello.py", "hello from"),
+    ],
+)
+def test_one_handler_gets_every_url(site, target, answer):
+    """A module, a file, an object."""
+    with serving(target, cwd=site) as served:
+        assert served.get("any/url").text.startswith(answer)
+        assert served.get("style.css").text != FILES["style.css"]
+
+
+def test_a_handler_that_declines_shows_no_file(site):
+    """There is none below the handler."""
+    with serving("declines", cwd=site) as served:
+        assert served.get("declines.py").status_code == 404
+
+
+@pytest.mark.parametrize("mpm", ["event", "worker", "prefork"])
+def test_every_mpm_serves(site, mpm):
+    """Named by --mpm."""
+    with serving(site, "--mpm", mpm, "--processes", 2) as served:
+        assert f"{mpm} MPM" in served.announced
+        assert served.get("hello.py").status_code == 200
+
+
+def test_port_in_use_is_said(site):
+    """Before anything is started."""
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        result = run("serve", site, "--port", taken.getsockname()[1])
+    assert result.returncode == 1
+    assert result.stderr.startswith("kukulkan: Cannot listen on 127.0.0.1")
+    assert "Traceback" not in result.stderr
+
+
+def test_what_apache_says_at_its_start_is_shown(site):
+    """With a status that is not 0."""
+    (site / "bad").mkdir(exist_ok=True)
+    program = site / "bad" / "httpd"
+    program.write_text('#!/bin/sh\ntest "$1" = -l && exec apache2 -l\necho "no such luck" >&2\nexit 1\n')
+    program.chmod(0o755)
+    result = run("serve", site, "--port", 0, "--httpd", program)
+    assert result.returncode == 1
+    assert "no such luck" in result.stderr
+    assert "Apache ended with status 1" in result.stderr
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root's Apache changes its user")
+def test_what_the_children_cannot_read_is_refused(site):
+    """With the directory and the cure, before the start."""
+    hidden = site / "hidden"
+    (hidden / "site").mkdir(parents=True, exist_ok=True)
+    hidden.chmod(0o700)
+    result = run("serve", hidden / "site", "--port", 0)
+    assert result.returncode == 1
+    assert f"{hidden} gives others no search permission" in result.stderr
+    assert f"chmod o+x {hidden}" in result.stderr
+
+
+def test_printed_configuration_is_valid(site, tmp_path):
+    """What --config-only prints can be given to Apache."""
+    conf = tmp_path / "httpd.conf"
+    conf.write_text(run("serve", site, "--config-only").stdout)
+    from mod_python import version
+
+    checked = subprocess.run(
+        [version.HTTPD, "-t", "-f", conf],
+        env=environment(tmp_path),
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert checked.returncode == 0, checked.stderr
+
+
+def test_module_config_loads_the_module(tmp_path):
+    """The printed line is all that Apache needs."""
+    line = run("module-config").stdout
+    assert re.fullmatch(r"LoadModule python_module \S+/mod_python\.so\n", line)
+
+
+@pytest.fixture(scope="module")
+def examples() -> Iterator[Served]:
+    """The project's own examples."""
+    with serving(EXAMPLES) as served:
+        yield served
+
+
+def test_examples_first_page_links_to_all(examples):
+    """And each of them has a summary."""
+    page = examples.get("").text
+    files = [file.relative_to(EXAMPLES).as_posix() for file in EXAMPLES.glob("**/[a-z]*.py")]
+    assert len(files) > 8
+    assert not [file for file in files if f'<a href="{file}">' not in page]
+
+
+@pytest.mark.parametrize(
+    ("path", "status", "text"),
+    [
+        ("hello.py", 200, "Hello, world!"),
+        ("request.py/more?a=b", 200, "'/more'"),
+        ("form.py", 200, "<form"),
+        ("counter.py", 200, "Request "),
+        ("teapot.py", 418, "stout"),
+        ("error.py", 500, "error"),
+        ("source.py?hello.py", 200, "The smallest handler"),
+        ("source.py?../README.md", 404, ""),
+        ("private/door.py", 401, ""),
+        ("style.css", 200, "font"),
+    ],
+)
+def test_examples_answer(examples, path, status, text):
+    """As their docstrings say."""
+    response = examples.get(path)
+    assert response.status_code == status
+    assert text in response.text
+
+
+def test_example_form_greets(examples):
+    """With what was sent, escaped."""
+    answer = httpx.post(examples.url + "form.py", data={"name": "<Eva>"}, timeout=DEADLINE, trust_env=False)
+    assert "Hello, &lt;Eva&gt;!" in answer.text
+
+
+def test_example_door_opens_with_the_password(examples):
+    """And only with it."""
+    assert examples.get("private/door.py", auth=("Eva", "serpent")).text == "Come in, Eva.\n"
+    assert examples.get("private/door.py", auth=("Eva", "apple")).status_code == 401

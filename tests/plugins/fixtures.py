@@ -1,0 +1,163 @@
+"""The fixtures that hand servers to tests.
+
+Servers are shared by tests that ask for the same configuration and files, as long
+as no test has changed them, and end with the session or when others need the room.
+After each test, what it did not expect in its servers' error logs fails it.
+"""
+
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+from .config import Settings
+from .httpd import Files, Httpd, Site
+from .installation import MODULE, SANITIZED, find_apache
+from .process import StartError
+
+MPMS = ("event", "prefork")
+# Servers kept for other tests; each costs some 30 MB.
+KEPT = 6
+LEASE = pytest.StashKey["Lease"]()
+
+
+class Pool:
+    """The servers that run, least recently used first."""
+
+    def __init__(self) -> None:
+        self._servers: dict[object, Httpd] = {}
+
+    def get(self, settings: Settings, files: Files) -> Httpd:
+        """A running server made with these settings and files."""
+        key = (settings, tuple(sorted(files.items())))
+        server = self._servers.pop(key, None)
+        if server is None:
+            server = Httpd(settings, files)
+            try:
+                server.start()
+            except StartError:
+                server.stop()
+                raise
+        self._servers[key] = server
+        return server
+
+    def sweep(self, keep: int = KEPT) -> list[str]:
+        """Ends the servers that were changed and those too many; what went wrong."""
+        problems: list[str] = []
+        surplus = len(self._servers) - keep
+        for key, server in list(self._servers.items()):
+            if server.changed or surplus > 0 or not server.process.is_alive():
+                surplus -= 1
+                problems += self._servers.pop(key).stop()
+        return problems
+
+
+class Lease:
+    """The servers of one test: what the fixture `httpd` is."""
+
+    def __init__(self, pool: Pool, mpm: str) -> None:
+        self.mpm = mpm
+        self._pool = pool
+        self._used: list[Httpd] = []
+        self._private: list[Httpd] = []
+
+    def __call__(self, config: str = "", files: Files | None = None, **settings: Any) -> Httpd:
+        """A server with these directives and files (named from the server root);
+        further arguments are those of Settings."""
+        server = self._pool.get(Settings(config, self.mpm, **settings), files or {})
+        if server not in self._used:
+            self._used.append(server)
+        return server
+
+    def site(self, htaccess: str = "", files: Files | None = None) -> Site:
+        """A directory of its own, with .htaccess and other files, of a server that
+        has no directives of a test's."""
+        return self().site(htaccess, files)
+
+    def run(self, body: str, path: str = "x", **options: Any) -> Any:
+        """See Httpd.run; on a server that has no directives of a test's."""
+        return self().run(body, path, **options)
+
+    def unstarted(self, config: str = "", files: Files | None = None, **settings: Any) -> Httpd:
+        """A server that the test itself starts, if at all; no other test gets it."""
+        server = Httpd(Settings(config, self.mpm, **settings), files or {})
+        self._private.append(server)
+        return server
+
+    def configtest(
+        self, config: str, files: Files | None = None, **settings: Any
+    ) -> tuple[int, str]:
+        """The exit status of `httpd -t` for these directives and what it said."""
+        return self.unstarted(config, files, **settings).configtest()
+
+    def logs(self) -> str:
+        """What the servers have logged during the test."""
+        return "\n".join(server.error_log.text() for server in self._used + self._private)
+
+    def end(self) -> list[str]:
+        """Gives the servers back; what went wrong with them that the test did not
+        expect."""
+        problems = [problem for server in self._used for problem in server.problems()]
+        problems += [problem for server in self._private for problem in server.stop()]
+        return problems + self._pool.sweep()
+
+
+@pytest.fixture(scope="session")
+def mpm(request: pytest.FixtureRequest) -> str:
+    """The name of Apache's multi-processing module."""
+    name: str = request.param
+    return name
+
+
+@pytest.fixture(scope="session")
+def httpd_pool(mpm: str) -> Iterator[Pool]:
+    """The servers of the session, one MPM after the other."""
+    pool = Pool()
+    yield pool
+    problems = pool.sweep(keep=0)
+    assert not problems, "\n".join(problems)
+
+
+@pytest.fixture
+def httpd(request: pytest.FixtureRequest, httpd_pool: Pool, mpm: str) -> Iterator[Lease]:
+    """Servers, started on demand: see Lease."""
+    lease = request.node.stash[LEASE] = Lease(httpd_pool, mpm)
+    yield lease
+    problems = lease.end()
+    assert not problems, "not expected:\n" + "\n".join(problems)
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption(
+        "--mpm",
+        choices=[*MPMS, "both"],
+        default="both",
+        help="Apache's multi-processing module to test with",
+    )
+
+
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    if "mpm" in metafunc.fixturenames:
+        chosen = metafunc.config.getoption("mpm")
+        names = MPMS if chosen == "both" else (chosen,)
+        if only := metafunc.definition.get_closest_marker("only_mpm"):
+            names = tuple(name for name in names if name in only.args)
+        metafunc.parametrize("mpm", names, indirect=True, scope="session")
+
+
+def pytest_report_header(config: pytest.Config) -> list[str]:
+    chosen = config.getoption("mpm")
+    sanitizers = ", with the sanitizers" if SANITIZED else ""
+    return [
+        f"httpd: {find_apache().version}, MPM {chosen}",
+        f"module: {MODULE}{sanitizers}{'' if MODULE.exists() else ' (MISSING)'}",
+    ]
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[None]) -> Iterator[None]:
+    report: pytest.TestReport = yield
+    lease = item.stash.get(LEASE, None)
+    if lease and call.when == "call" and report.failed:
+        report.sections.append(("error_log", lease.logs()))
+    return report

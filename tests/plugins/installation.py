@@ -1,0 +1,90 @@
+"""The Apache and the module under test: where they are and what they can do.
+
+Apache is the one the module was built for (`mod_python.version`); HTTPD in the
+environment overrides it. The module is that of the environment pytest runs in.
+"""
+
+import functools
+import importlib.util
+import os
+import re
+import shutil
+import subprocess
+import sysconfig
+from dataclasses import dataclass
+from pathlib import Path
+
+MODULE = Path(sysconfig.get_path("platlib"), "mod_python", "mod_python.so")
+SANITIZED = os.environ.get("KUKULKAN_ASAN") == "1"
+# Everything is several times slower under the sanitizers.
+PATIENCE = 6 if SANITIZED else 1
+
+
+@dataclass(frozen=True)
+class Apache:
+    """An installed Apache."""
+
+    httpd: str
+    libexecdir: Path
+    version: str
+    static_modules: frozenset[str]
+
+    def has_module(self, name: str) -> bool:
+        """Whether mod_`name` can be used, compiled in or loaded."""
+        return name in self.static_modules or (self.libexecdir / f"mod_{name}.so").exists()
+
+    def load_lines(self, names: list[str]) -> list[str]:
+        """The LoadModule lines for the modules named that are not compiled in."""
+        return [
+            f'LoadModule {name}_module "{self.libexecdir}/mod_{name}.so"'
+            for name in names
+            if name not in self.static_modules
+        ]
+
+
+@functools.cache
+def find_apache() -> Apache:
+    """The Apache to test with; raises LookupError if there is none."""
+    httpd, libexecdir = _locate()
+    listing = _output(httpd, "-l")
+    return Apache(
+        httpd=httpd,
+        libexecdir=Path(libexecdir),
+        version=_output(httpd, "-v").split("version: ")[1].split("\n")[0],
+        static_modules=frozenset(re.findall(r"(?:mod_)?(\w+)\.c", listing)),
+    )
+
+
+def _locate() -> tuple[str, str]:
+    """Paths of httpd and of its modules."""
+    if importlib.util.find_spec("mod_python") and importlib.util.find_spec("mod_python.version"):
+        from mod_python import version
+
+        return os.environ.get("HTTPD", version.HTTPD), version.LIBEXECDIR
+    apxs = os.environ.get("APXS") or shutil.which("apxs")
+    if apxs is None:
+        raise LookupError("neither an installed module nor apxs tells where Apache is")
+    sbindir, progname = _output(apxs, "-q", "SBINDIR"), _output(apxs, "-q", "PROGNAME")
+    return f"{sbindir}/{progname}", _output(apxs, "-q", "LIBEXECDIR")
+
+
+def _output(*command: str) -> str:
+    return subprocess.run(command, check=True, capture_output=True, text=True).stdout.strip()
+
+
+def sanitizer_environ(logs: Path) -> dict[str, str]:
+    """What Apache's environment needs for a module built with the sanitizers.
+
+    Their reports become files `logs/sanitizer.*`. Leaks are not looked for: Apache
+    and CPython leave much to the end of the process.
+    """
+    if not SANITIZED:
+        return {}
+    libraries = (_output("gcc", f"-print-file-name=lib{name}.so") for name in ("asan", "ubsan"))
+    options = f"log_path={logs}/sanitizer:print_stacktrace=1"
+    return {
+        "LD_PRELOAD": " ".join(os.path.realpath(path) for path in libraries),
+        "ASAN_OPTIONS": f"{options}:detect_leaks=0",
+        "UBSAN_OPTIONS": options,
+        "PYTHONMALLOC": "malloc",
+    }

@@ -1,0 +1,80 @@
+"""What the PATH of `kukulkan serve` may be: kukulkan.target."""
+
+from pathlib import Path
+
+import pytest
+
+from kukulkan.errors import KukulkanError
+from kukulkan.target import Application, Site, handlers_of, resolve
+
+
+@pytest.fixture
+def cwd(tmp_path: Path) -> Path:
+    """A directory with a site, a module and a package."""
+    (tmp_path / "site").mkdir()
+    for name in (
+        "hello.py",
+        "two words.py",
+        "page.html",
+        "site/b.py",
+        "site/a.py",
+        "site/_c.py",
+        "site/d.txt",
+    ):
+        (tmp_path / name).write_text("")
+    (tmp_path / "package").mkdir()
+    (tmp_path / "package" / "__init__.py").write_text("")
+    return tmp_path.resolve()
+
+
+def test_a_directory_is_a_site(cwd):
+    """Named from the current directory or absolutely."""
+    assert resolve("site", cwd) == Site(cwd / "site")
+    assert resolve(str(cwd / "site"), Path("/")) == Site(cwd / "site")
+    assert resolve(".", cwd) == Site(cwd)
+
+
+def test_a_file_is_the_module_in_it(cwd):
+    """Its directory is where it is imported from."""
+    assert resolve("hello.py", cwd) == Application(cwd, "hello")
+    assert resolve("site/a.py::answer", cwd) == Application(cwd / "site", "a::answer")
+
+
+@pytest.mark.parametrize("name", ["hello", "hello::handler", "package.part::Class.method", "json"])
+def test_a_module_is_imported_from_the_current_directory(cwd, name):
+    """Or from Python's path, as `json` is."""
+    assert resolve(name, cwd) == Application(cwd, name)
+
+
+def test_a_package_directory_is_a_site_unless_an_object_is_named(cwd):
+    """What exists as a directory is served as one."""
+    assert resolve("package", cwd) == Site(cwd / "package")
+    assert resolve("package::handler", cwd) == Application(cwd, "package::handler")
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("none", "no module 'none'"),
+        ("none/at/all", "no file or directory"),
+        ("hello::", "not the name of a Python object"),
+        ("hello::a b", "not the name of a Python object"),
+        ("page.html", "is not a Python module"),
+        ("two words.py", "must be a Python name"),
+    ],
+)
+def test_anything_else_is_refused_with_the_reason(cwd, text, message):
+    """Nothing is guessed."""
+    with pytest.raises(KukulkanError, match=message):
+        resolve(text, cwd)
+
+
+def test_nothing_is_imported_to_find_out(cwd):
+    """A module with an error in it is found; the error is Apache's log's."""
+    (cwd / "broken.py").write_text("raise SystemExit")
+    assert resolve("broken", cwd) == Application(cwd, "broken")
+
+
+def test_handlers_of_a_site_are_listed_in_order(cwd):
+    """Without those whose names begin with an underscore."""
+    assert [path.name for path in handlers_of(Site(cwd / "site"))] == ["a.py", "b.py"]

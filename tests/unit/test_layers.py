@@ -1,0 +1,74 @@
+"""The layers of core/ as STYLE has them: who may know Python, and how large a file
+may grow."""
+
+import re
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+CORE = sorted((ROOT / "core").glob("*.[ch]"))
+MOST_LINES = 600
+INCLUDES_PYTHON = re.compile(r'^\s*#\s*include\s*[<"](Python|compat)\.h[>"]', re.MULTILINE)
+STATIC_PYTHON = re.compile(
+    r"^\s*static\s+(?!inline)(?:PyObject\s*\*|PyTypeObject\s+)\s*\w+\s*(?:=|;|\[)", re.MULTILINE
+)
+THREAD_STATES = re.compile(r"\bPy(?:ThreadState|InterpreterState|GILState)\w*")
+INTERPRETERS = {"py_interp.c", "py_interp.h"}
+
+
+def code_of(path):
+    """The text without comments and strings."""
+    text = re.sub(r"/\*.*?\*/", "", path.read_text(), flags=re.DOTALL)
+    return re.sub(r"//[^\n]*", "", text)
+
+
+def includes(path, seen=None):
+    """Names of the project's own headers that a file includes, directly or not."""
+    seen = set() if seen is None else seen
+    for name in re.findall(r'#include "(\w+\.h)"', path.read_text()):
+        if name not in seen:
+            seen.add(name)
+            header = path.with_name(name)
+            if header.exists():
+                includes(header, seen)
+    return seen
+
+
+def test_there_are_files():
+    """The sources were found."""
+    assert len(CORE) > 20
+
+
+def knows_python(path):
+    """Whether the file includes Python.h, itself or through another header."""
+    return bool(INCLUDES_PYTHON.search(path.read_text())) or "compat.h" in includes(path)
+
+
+@pytest.mark.parametrize("path", CORE, ids=lambda path: path.name)
+def test_python_is_known_to_py_files_only(path):
+    """A C file includes Python.h, itself or through a header, if and only if its name
+    starts with py_; a py_ header need not, being what the others call."""
+    if path.name.startswith("py_") or path.name == "compat.h":
+        assert knows_python(path) or path.suffix == ".h"
+    else:
+        assert not knows_python(path)
+
+
+@pytest.mark.parametrize("path", CORE, ids=lambda path: path.name)
+def test_no_static_python_objects(path):
+    """No Python object and no type is static: each interpreter has its own."""
+    assert not STATIC_PYTHON.search(code_of(path))
+
+
+@pytest.mark.parametrize("path", CORE, ids=lambda path: path.name)
+def test_thread_states_have_one_owner(path):
+    """Only py_interp.[ch] name thread states, interpreter states and PyGILState."""
+    names = set(THREAD_STATES.findall(code_of(path)))
+    assert not names or path.name in INTERPRETERS
+
+
+@pytest.mark.parametrize("path", CORE, ids=lambda path: path.name)
+def test_size(path):
+    """No file is longer than can be read in one sitting."""
+    assert len(path.read_text().splitlines()) <= MOST_LINES
