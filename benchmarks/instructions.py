@@ -82,12 +82,12 @@ def count(httpd: Httpd, folder: Path, key: str) -> Profile | None:
     calls.mkdir()
     calls.chmod(0o777)  # written to by Apache's child
     try:
-        server.start((*CALLGRIND, f"--callgrind-out-file={calls}/out"), ONE_THREAD)
+        server.start((*CALLGRIND, f"--callgrind-out-file={calls}/%p"), ONE_THREAD)
         for requests in (WARMING, REQUESTS, 2 * REQUESTS, 1):
             converse(server.port, case, requests)
     finally:
         server.stop()
-    parts = sorted(calls.glob("out.*"), key=lambda part: int(part.suffix[1:]))
+    parts = sorted(calls.glob("*.*"), key=lambda part: int(part.suffix[1:]))
     once, twice = read_profile(parts[-2]), read_profile(parts[-1])
     twice.subtract(once)
     return twice

@@ -208,8 +208,8 @@ apr_status_t mp_body_write(request_rec *r, mp_body_out *out, const char *data, a
     return pass(r, out);
 }
 
-apr_status_t mp_body_sendfile(request_rec *r, mp_body_out *out, apr_file_t *file,
-                              apr_off_t offset, apr_off_t length)
+apr_status_t mp_body_sendfile(request_rec *r, mp_body_out *out, apr_file_t *file, apr_off_t offset,
+                              apr_off_t length)
 {
     if (out->failed || r->connection->aborted) {
         return APR_ECONNABORTED;
@@ -227,8 +227,7 @@ apr_status_t mp_body_pass(request_rec *r, mp_body_out *out, int at_end)
     }
     if (at_end && !r->eos_sent) {
         /* In one brigade with the data, so that Content-Length can be computed. */
-        APR_BRIGADE_INSERT_TAIL(out->brigade,
-                                apr_bucket_eos_create(r->connection->bucket_alloc));
+        APR_BRIGADE_INSERT_TAIL(out->brigade, apr_bucket_eos_create(r->connection->bucket_alloc));
     }
     return pass(r, out);
 }
@@ -251,8 +250,8 @@ void mp_body_break(request_rec *r, mp_body_out *out)
     if (!r->eos_sent) {
         /* The chunk filter leaves out the last chunk at this status, as it does for
          * a proxied response that broke off. */
-        APR_BRIGADE_INSERT_TAIL(
-            out->brigade, ap_bucket_error_create(HTTP_BAD_GATEWAY, NULL, r->pool, alloc));
+        APR_BRIGADE_INSERT_TAIL(out->brigade,
+                                ap_bucket_error_create(HTTP_BAD_GATEWAY, NULL, r->pool, alloc));
         APR_BRIGADE_INSERT_TAIL(out->brigade, apr_bucket_eos_create(alloc));
         pass(r, out);
     }

@@ -53,8 +53,8 @@ apr_status_t mp_body_write(request_rec *r, mp_body_out *out, const char *data, a
                            int flush);
 
 /* Passes length bytes of an open file from offset on; blocks. */
-apr_status_t mp_body_sendfile(request_rec *r, mp_body_out *out, apr_file_t *file,
-                              apr_off_t offset, apr_off_t length);
+apr_status_t mp_body_sendfile(request_rec *r, mp_body_out *out, apr_file_t *file, apr_off_t offset,
+                              apr_off_t length);
 
 /* Passes what was gathered; the end of the response too if at_end is true and it
  * was not passed already. May block. */

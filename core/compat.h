@@ -12,7 +12,7 @@
 
 /* 3.12 introduced the slot that says a module may live in several interpreters. */
 #if PY_VERSION_HEX >= 0x030c0000
-#define MP_MULTIPLE_INTERPRETERS_SLOT \
+#define MP_MULTIPLE_INTERPRETERS_SLOT                                                              \
     {Py_mod_multiple_interpreters, Py_MOD_PER_INTERPRETER_GIL_SUPPORTED},
 #else
 #define MP_MULTIPLE_INTERPRETERS_SLOT

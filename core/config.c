@@ -101,14 +101,14 @@ void *mp_merge_dir_config(apr_pool_t *pool, void *basev, void *addv)
     }
     merged->options = merge_options(pool, base, add);
     if (add->removed_options) {
-        merged->removed_options = base->removed_options
-                                      ? apr_table_overlay(pool, add->removed_options,
-                                                          base->removed_options)
-                                      : add->removed_options;
+        merged->removed_options =
+            base->removed_options
+                ? apr_table_overlay(pool, add->removed_options, base->removed_options)
+                : add->removed_options;
     }
-#define INHERIT(field, given)       \
-    if (given) {                    \
-        merged->field = add->field; \
+#define INHERIT(field, given)                                                                      \
+    if (given) {                                                                                   \
+        merged->field = add->field;                                                                \
     }
     INHERIT(interpreter, add->interpreter)
     INHERIT(python_path, add->python_path)
@@ -297,10 +297,10 @@ static const char *set_flag(cmd_parms *cmd, void *config, int flag)
     return NULL;
 }
 
-#define HANDLER(phase, override, text) \
-    AP_INIT_RAW_ARGS(text, mp_set_handlers, (void *)(phase), override, \
+#define HANDLER(phase, override, text)                                                             \
+    AP_INIT_RAW_ARGS(text, mp_set_handlers, (void *)(phase), override,                             \
                      "handler [handler ...] [ | .ext [.ext ...]]")
-#define FLAG(text, field, help) \
+#define FLAG(text, field, help)                                                                    \
     AP_INIT_FLAG(text, set_flag, (void *)APR_OFFSETOF(mp_dir_config, field), OR_ALL, help)
 
 /* PostReadRequest and Trans run before the URI is mapped. They are let into
@@ -336,8 +336,7 @@ const command_rec mp_directives[] = {
          "On: an interpreter for each directory that configures a handler"),
     AP_INIT_TAKE2("PythonImport", set_import, NULL, RSRC_CONF,
                   "module[::callable] interpreter_name, imported when a child starts"),
-    AP_INIT_FLAG("PythonOptimize", set_optimize, NULL, RSRC_CONF,
-                 "On: compile as python -O does"),
+    AP_INIT_FLAG("PythonOptimize", set_optimize, NULL, RSRC_CONF, "On: compile as python -O does"),
     AP_INIT_TAKE1("PythonHome", set_home, NULL, RSRC_CONF,
                   "environment to run in, instead of the one that this module lies in"),
     {NULL},

@@ -34,14 +34,14 @@ extern const char *const mp_phase_names[MP_PHASE_COUNT];
 
 /* Where a handler was configured: what goes on sys.path, what names interpreters. */
 typedef struct {
-    const char *path;        /* ends in '/'; NULL at server level */
+    const char *path;         /* ends in '/'; NULL at server level */
     unsigned is_location : 1; /* path is that of a <Location>, no directory */
     unsigned is_wildcard : 1; /* path is an fnmatch pattern */
-    ap_regex_t *regex;       /* <DirectoryMatch>: matches the directory */
+    ap_regex_t *regex;        /* <DirectoryMatch>: matches the directory */
 } mp_section;
 
 typedef struct {
-    const char *text;    /* "module[::object]", as written */
+    const char *text; /* "module[::object]", as written */
     mp_section section;
     unsigned silent : 1; /* PythonHandlerModule: no error if the object is missing */
 } mp_handler;
@@ -49,7 +49,7 @@ typedef struct {
 /* The handlers of one phase in one scope. */
 typedef struct {
     apr_array_header_t *handlers; /* of mp_handler */
-    unsigned id; /* from 1, unique in the configuration; 0: read from .htaccess */
+    unsigned id;                  /* from 1, unique in the configuration; 0: read from .htaccess */
 } mp_handler_list;
 
 /* Per directory, and at server level: a flag is 1, 0 or -1 for "not given". */

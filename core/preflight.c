@@ -88,8 +88,7 @@ static int log_report(char *report, int status)
     char *last = NULL;
     int result = OK;
 
-    for (char *line = apr_strtok(report, "\n", &last); line;
-         line = apr_strtok(NULL, "\n", &last)) {
+    for (char *line = apr_strtok(report, "\n", &last); line; line = apr_strtok(NULL, "\n", &last)) {
         ap_log_error(APLOG_MARK, APLOG_STARTUP | APLOG_CRIT, 0, NULL, "%s", line);
         result = HTTP_INTERNAL_SERVER_ERROR;
     }

@@ -12,8 +12,7 @@
 #include "py_table.h"
 
 typedef struct {
-    PyObject_HEAD
-    conn_rec *c; /* NULL when the record is gone */
+    PyObject_HEAD conn_rec *c; /* NULL when the record is gone */
     mp_conn_context *context;
     mp_interp *interp;
     mp_request *request; /* whose req.connection this is; borrowed, NULL with c */
@@ -160,9 +159,8 @@ static PyObject *get_notes(PyObject *op, void *closure)
 {
     mp_connection *self = (mp_connection *)op;
 
-    return record(self)
-               ? mp_table_view(mp_interp_state(self->interp), op, locate_notes, NULL)
-               : NULL;
+    return record(self) ? mp_table_view(mp_interp_state(self->interp), op, locate_notes, NULL)
+                        : NULL;
 }
 
 /* Up to 2.x of this API the user was the connection's. */
@@ -180,7 +178,10 @@ static PyObject *get_user(PyObject *op, void *closure)
 }
 
 #define RO(field, kind, doc) MP_READ_ONLY(get_member, conn_rec, field, kind, doc)
-#define OWN(name, getter, setter, doc) {name, getter, setter, PyDoc_STR(doc), NULL}
+#define OWN(name, getter, setter, doc)                                                             \
+    {                                                                                              \
+        name, getter, setter, PyDoc_STR(doc), NULL                                                 \
+    }
 
 static PyGetSetDef connection_members[] = {
     OWN("base_server", get_base_server, NULL, "mp_server: of the address it came in on."),
@@ -191,8 +192,9 @@ static PyGetSetDef connection_members[] = {
     {"remote_ip", get_member, NULL, PyDoc_STR("str: address of the peer."),
      (void *)&(const mp_member){"remote_ip", MP_LATIN1, offsetof(conn_rec, client_ip), 0}},
     RO(client_ip, MP_LATIN1, "str: the same as remote_ip."),
-    RO(remote_host, MP_LATIN1, "str or None: name of the peer; None if not looked up, \"\" if "
-                               "there is none."),
+    RO(remote_host, MP_LATIN1,
+       "str or None: name of the peer; None if not looked up, \"\" if "
+       "there is none."),
     RO(remote_logname, MP_LATIN1, "str or None: RFC 1413 name of the user."),
     RO(aborted, MP_BOOL, "bool: the peer has gone."),
     OWN("keepalive", get_keepalive, set_keepalive,

@@ -12,7 +12,10 @@ typedef struct {
     long value;
 } mp_constant;
 
-#define C(name) {#name, name}
+#define C(name)                                                                                    \
+    {                                                                                              \
+#name, name                                                                                \
+    }
 
 /* clang-format off */
 static const mp_constant constants[] = {

@@ -151,6 +151,7 @@ static void end(mp_activity *activity)
 {
     mp_conn_context *conn = activity->conn;
 
+    atomic_store(&conn->active, activity->before);
     /* A thread that the handler started may still be inside Apache with a record of
      * this connection: it must be out before Apache goes on. */
     while (atomic_load(&conn->blocked) > activity->blocked) {
@@ -159,7 +160,6 @@ static void end(mp_activity *activity)
         apr_sleep(1000);
         mp_interp_reacquire(&released);
     }
-    atomic_store(&conn->active, activity->before);
     mp_interp_leave(&activity->attachment);
 }
 
@@ -179,8 +179,8 @@ static int log_failure(request_rec *r, mp_phase phase)
 }
 
 /* Calls _dispatch.run(). Holds. */
-static int call_run(mp_interp *interp, request_rec *r, mp_phase phase,
-                    const mp_handler_list *list, mp_request *request)
+static int call_run(mp_interp *interp, request_rec *r, mp_phase phase, const mp_handler_list *list,
+                    mp_request *request)
 {
     const mp_dir_config *config = mp_dir_config_of_request(r);
     mp_phase phase_before = request->phase;
@@ -291,8 +291,8 @@ static int is_last_use(request_rec *r, mp_phase phase, int status,
 {
     return phase == MP_PHASE_CONTENT && (status == OK || status == DONE) && !r->main && !r->prev &&
            !r->next && !context->keep && !context->has_cleanup &&
-           !(context->added_phases & (1u << MP_PHASE_LOG)) &&
-           !mp_handlers_for(r, MP_PHASE_LOG) && !mp_handlers_for(r, MP_PHASE_CLEANUP);
+           !(context->added_phases & (1u << MP_PHASE_LOG)) && !mp_handlers_for(r, MP_PHASE_LOG) &&
+           !mp_handlers_for(r, MP_PHASE_CLEANUP);
 }
 
 /* Phases */
@@ -317,8 +317,7 @@ static void find_user(request_rec *r)
 
 static int check_authen(request_rec *r, int status)
 {
-    const char *header =
-        r->proxyreq == PROXYREQ_PROXY ? "Proxy-Authenticate" : "WWW-Authenticate";
+    const char *header = r->proxyreq == PROXYREQ_PROXY ? "Proxy-Authenticate" : "WWW-Authenticate";
 
     if (status == OK && !r->user) {
         ap_log_rerror(APLOG_MARK, APLOG_ERR, 0, r,
@@ -428,10 +427,9 @@ static void import_at_start(const mp_located *import, server_rec *s, apr_pool_t 
         return;
     }
     mp_interp_enter(interp, NULL, &before);
-    PyObject *result =
-        PyObject_CallFunction(mp_interp_state(interp)->dispatch_import, "NNNi",
-                              mp_str_from_fs(import->text), mp_str_from_fs(import->file),
-                              mp_str_from_fs(config->python_path), import->line);
+    PyObject *result = PyObject_CallFunction(
+        mp_interp_state(interp)->dispatch_import, "NNNi", mp_str_from_fs(import->text),
+        mp_str_from_fs(import->file), mp_str_from_fs(config->python_path), import->line);
     const char *error = result ? NULL : mp_error_text(pool);
     Py_XDECREF(result);
     mp_interp_leave(&before);

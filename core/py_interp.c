@@ -372,9 +372,9 @@ const char *mp_interp_site_packages(apr_pool_t *pool)
 
 static const char *python_in(apr_pool_t *pool, const char *prefix)
 {
-    const char *names[] = {"python" Py_STRINGIFY(PY_MAJOR_VERSION) "." Py_STRINGIFY(
-                               PY_MINOR_VERSION),
-                           "python3", "python"};
+    const char *names[] = {
+        "python" Py_STRINGIFY(PY_MAJOR_VERSION) "." Py_STRINGIFY(PY_MINOR_VERSION), "python3",
+        "python"};
 
     for (size_t i = 0; prefix && i < Py_ARRAY_LENGTH(names); i++) {
         const char *path = apr_pstrcat(pool, prefix, "/bin/", names[i], NULL);

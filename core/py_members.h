@@ -8,16 +8,16 @@
 #include <apr_pools.h>
 
 typedef enum {
-    MP_LATIN1,       /* char *, ISO-8859-1: str or None */
-    MP_FS,           /* char *, UTF-8 with surrogateescape: str or None */
-    MP_INT,          /* int */
-    MP_BOOL,         /* int, shown as bool */
-    MP_UNSIGNED,     /* unsigned int */
-    MP_LONG,         /* long */
-    MP_OFFSET,       /* apr_off_t or apr_int64_t: bytes, bits */
-    MP_PORT,         /* apr_port_t */
-    MP_TIME,         /* apr_time_t or apr_interval_time_t: int, seconds */
-    MP_STRINGS,      /* apr_array_header_t * of char *: tuple of str */
+    MP_LATIN1,   /* char *, ISO-8859-1: str or None */
+    MP_FS,       /* char *, UTF-8 with surrogateescape: str or None */
+    MP_INT,      /* int */
+    MP_BOOL,     /* int, shown as bool */
+    MP_UNSIGNED, /* unsigned int */
+    MP_LONG,     /* long */
+    MP_OFFSET,   /* apr_off_t or apr_int64_t: bytes, bits */
+    MP_PORT,     /* apr_port_t */
+    MP_TIME,     /* apr_time_t or apr_interval_time_t: int, seconds */
+    MP_STRINGS,  /* apr_array_header_t * of char *: tuple of str */
 } mp_member_kind;
 
 typedef struct {
@@ -37,11 +37,19 @@ int mp_member_set(const mp_member *member, void *record, apr_pool_t *pool, PyObj
 int mp_int_from_object(PyObject *value, const char *what, long low, long high, long *number);
 
 /* Rows for a PyGetSetDef table: the closure is the mp_member. */
-#define MP_READ_ONLY(getter, type, field, its_kind, doc)                                   \
-    {#field, getter, NULL, PyDoc_STR(doc),                                                 \
-     (void *)&(const mp_member){#field, its_kind, offsetof(type, field), 0}}
-#define MP_READ_WRITE(getter, setter, type, field, its_kind, none, doc)                    \
-    {#field, getter, setter, PyDoc_STR(doc),                                               \
-     (void *)&(const mp_member){#field, its_kind, offsetof(type, field), none}}
+#define MP_READ_ONLY(getter, type, field, its_kind, doc)                                           \
+    {                                                                                              \
+#field, getter, NULL, PyDoc_STR(doc), (void *)&(const mp_member)                           \
+        {                                                                                          \
+#field, its_kind, offsetof(type, field), 0                                             \
+        }                                                                                          \
+    }
+#define MP_READ_WRITE(getter, setter, type, field, its_kind, none, doc)                            \
+    {                                                                                              \
+#field, getter, setter, PyDoc_STR(doc), (void *)&(const mp_member)                         \
+        {                                                                                          \
+#field, its_kind, offsetof(type, field), none                                          \
+        }                                                                                          \
+    }
 
 #endif

@@ -98,13 +98,14 @@ static int apache_exec(PyObject *module)
     return 0;
 }
 
-#define FOR_EACH_OBJECT(DO)                                                                     \
-    DO(state->request_type) DO(state->connection_type) DO(state->server_type)                   \
-    DO(state->finfo_type) DO(state->table_type) DO(state->table_iterator_type)                  \
-    DO(state->servers) DO(state->dispatch_run) DO(state->dispatch_make_handler)                 \
-    DO(state->dispatch_add_handler) DO(state->dispatch_run_cleanups)                            \
-    DO(state->dispatch_register_server_cleanup) DO(state->dispatch_import)                      \
-    DO(state->dispatch_shutdown) DO(state->interpreter_name) DO(state->phase_names)
+#define FOR_EACH_OBJECT(DO)                                                                        \
+    DO(state->request_type)                                                                        \
+    DO(state->connection_type) DO(state->server_type) DO(state->finfo_type) DO(state->table_type)  \
+        DO(state->table_iterator_type) DO(state->servers) DO(state->dispatch_run)                  \
+            DO(state->dispatch_make_handler) DO(state->dispatch_add_handler)                       \
+                DO(state->dispatch_run_cleanups) DO(state->dispatch_register_server_cleanup)       \
+                    DO(state->dispatch_import) DO(state->dispatch_shutdown)                        \
+                        DO(state->interpreter_name) DO(state->phase_names)
 
 static int apache_traverse(PyObject *module, visitproc visit, void *arg)
 {
@@ -133,8 +134,7 @@ static void apache_free(void *module)
 
 static PyModuleDef_Slot apache_slots[] = {
     {Py_mod_exec, apache_exec},
-    MP_MULTIPLE_INTERPRETERS_SLOT
-    {0, NULL},
+    MP_MULTIPLE_INTERPRETERS_SLOT{0, NULL},
 };
 
 PyDoc_STRVAR(apache_doc, "Apache's records and functions. Use mod_python.apache.");

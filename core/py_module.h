@@ -41,7 +41,8 @@ mp_state *mp_state_of_type(PyTypeObject *type);
 
 /* Holds the interpreter. Makes a heap type from spec, named without a module,
  * as the API has it (str(type(req)) is "<class 'mp_request'>").
- * spec->name is "_apache.NAME"; the module gets it as NAME. Returns a new reference, NULL with an exception. */
+ * spec->name is "_apache.NAME"; the module gets it as NAME. Returns a new reference, NULL with an
+ * exception. */
 PyTypeObject *mp_type_create(PyObject *module, PyType_Spec *spec);
 
 /* Holds the interpreter. Takes "_apache." off a type's name. 0, or -1 with an exception. */

@@ -40,8 +40,7 @@ static const char *describe_unreadable(apr_pool_t *pool, const char *path)
 /* One PythonPath: "" or a line that says what is wrong. */
 static const char *check_path(apr_pool_t *pool, PyObject *dispatch, const mp_located *path)
 {
-    PyObject *result =
-        PyObject_CallMethod(dispatch, "check_path", "N", mp_str_from_fs(path->text));
+    PyObject *result = PyObject_CallMethod(dispatch, "check_path", "N", mp_str_from_fs(path->text));
     const char *line = "";
 
     if (!result) {

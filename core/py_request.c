@@ -356,12 +356,11 @@ static PyObject *get_parsed_uri(PyObject *op, void *closure)
         return NULL;
     }
     const apr_uri_t *uri = &r->parsed_uri;
-    return Py_BuildValue("(NNNNNNNNN)", mp_str_from_fs(uri->scheme), mp_str_from_fs(uri->hostinfo),
-                         mp_str_from_fs(uri->user), mp_str_from_fs(uri->password),
-                         mp_str_from_fs(uri->hostname),
-                         uri->port_str ? PyLong_FromLong(uri->port) : Py_NewRef(Py_None),
-                         mp_str_from_fs(uri->path), mp_str_from_fs(uri->query),
-                         mp_str_from_fs(uri->fragment));
+    return Py_BuildValue(
+        "(NNNNNNNNN)", mp_str_from_fs(uri->scheme), mp_str_from_fs(uri->hostinfo),
+        mp_str_from_fs(uri->user), mp_str_from_fs(uri->password), mp_str_from_fs(uri->hostname),
+        uri->port_str ? PyLong_FromLong(uri->port) : Py_NewRef(Py_None), mp_str_from_fs(uri->path),
+        mp_str_from_fs(uri->query), mp_str_from_fs(uri->fragment));
 }
 
 static PyObject *get_extension(PyObject *op, void *closure)
@@ -372,13 +371,20 @@ static PyObject *get_extension(PyObject *op, void *closure)
 }
 
 #define RO(field, kind, doc) MP_READ_ONLY(get_member, request_rec, field, kind, doc)
-#define RW(field, kind, none, doc) \
+#define RW(field, kind, none, doc)                                                                 \
     MP_READ_WRITE(get_member, set_member, request_rec, field, kind, none, doc)
-#define OTHER(field, doc) \
-    {#field, get_other, NULL, PyDoc_STR(doc), (void *)offsetof(request_rec, field)}
-#define TABLE(field, doc) \
-    {#field, get_table, NULL, PyDoc_STR(doc), (void *)offsetof(request_rec, field)}
-#define OWN(name, getter, setter, doc) {name, getter, setter, PyDoc_STR(doc), NULL}
+#define OTHER(field, doc)                                                                          \
+    {                                                                                              \
+#field, get_other, NULL, PyDoc_STR(doc), (void *)offsetof(request_rec, field)              \
+    }
+#define TABLE(field, doc)                                                                          \
+    {                                                                                              \
+#field, get_table, NULL, PyDoc_STR(doc), (void *)offsetof(request_rec, field)              \
+    }
+#define OWN(name, getter, setter, doc)                                                             \
+    {                                                                                              \
+        name, getter, setter, PyDoc_STR(doc), NULL                                                 \
+    }
 
 static PyGetSetDef request_members[] = {
     OWN("connection", get_connection, NULL, "mp_conn: the connection it came in on."),

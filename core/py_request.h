@@ -11,9 +11,8 @@
 #include "py_module.h"
 
 typedef struct {
-    PyObject_HEAD
-    request_rec *r;              /* NULL when the record is gone */
-    mp_request_context *context; /* with it */
+    PyObject_HEAD request_rec *r; /* NULL when the record is gone */
+    mp_request_context *context;  /* with it */
     mp_interp *interp;
     mp_phase phase;       /* running, or last run */
     PyObject *dict;       /* what handlers keep here */

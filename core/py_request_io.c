@@ -51,8 +51,8 @@ static PyObject *request_write(PyObject *op, PyObject *const *args, Py_ssize_t c
         return NULL;
     }
     if (count < 1 || count > 2) {
-        PyErr_Format(PyExc_TypeError, "write() takes data and, optionally, flush: got %zd arguments",
-                     count);
+        PyErr_Format(PyExc_TypeError,
+                     "write() takes data and, optionally, flush: got %zd arguments", count);
         return NULL;
     }
     if (count == 2 && (flush = PyObject_IsTrue(args[1])) < 0) {

@@ -29,8 +29,7 @@ static PyObject *request_get_config(PyObject *op, PyObject *unused)
 {
     request_rec *r = mp_request_record((mp_request *)op);
 
-    return r ? pooled_table((mp_request *)op,
-                            mp_config_table(r->pool, mp_dir_config_of_request(r)))
+    return r ? pooled_table((mp_request *)op, mp_config_table(r->pool, mp_dir_config_of_request(r)))
              : NULL;
 }
 
@@ -141,7 +140,8 @@ static PyObject *request_allow_methods(PyObject *op, PyObject *args)
         return NULL;
     }
     if (PyUnicode_Check(methods)) {
-        PyErr_SetString(PyExc_TypeError, "methods must be a sequence of str, as [\"GET\", \"PUT\"]");
+        PyErr_SetString(PyExc_TypeError,
+                        "methods must be a sequence of str, as [\"GET\", \"PUT\"]");
         return NULL;
     }
     sequence = PySequence_Fast(methods, "methods must be a sequence of str");
@@ -267,9 +267,9 @@ static PyObject *request_add_handler(PyObject *op, PyObject *args)
         list ? &APR_ARRAY_IDX(list->handlers, list->handlers->nelts - 1, mp_handler).section : NULL;
     const char *inherited =
         section && !section->is_location ? mp_section_directory(r, section) : NULL;
-    PyObject *result = PyObject_CallFunction(mp_interp_state(self->interp)->dispatch_add_handler,
-                                             "OiOON", op, phase, handler, directory,
-                                             mp_str_from_fs(inherited));
+    PyObject *result =
+        PyObject_CallFunction(mp_interp_state(self->interp)->dispatch_add_handler, "OiOON", op,
+                              phase, handler, directory, mp_str_from_fs(inherited));
     if (result) {
         self->context->added_phases |= 1u << phase;
         self->context->added_by = self->interp;

@@ -12,8 +12,7 @@
 #include "py_table.h"
 
 typedef struct {
-    PyObject_HEAD
-    server_rec *s; /* lives as long as the child */
+    PyObject_HEAD server_rec *s; /* lives as long as the child */
 } mp_server;
 
 PyObject *mp_server_of(mp_state *state, server_rec *s)
@@ -117,7 +116,10 @@ static PyObject *get_send_buffer_size(PyObject *op, void *closure)
 }
 
 #define RO(field, kind, doc) MP_READ_ONLY(get_member, server_rec, field, kind, doc)
-#define OWN(name, getter, doc) {name, getter, NULL, PyDoc_STR(doc), NULL}
+#define OWN(name, getter, doc)                                                                     \
+    {                                                                                              \
+        name, getter, NULL, PyDoc_STR(doc), NULL                                                   \
+    }
 
 static PyGetSetDef server_members[] = {
     RO(defn_name, MP_FS, "str or None: file that defines it."),

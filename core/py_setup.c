@@ -43,10 +43,10 @@ int mp_set_up_interpreter(mp_interp *interp)
         !(dispatch = PyImport_ImportModule("mod_python._dispatch"))) {
         goto done;
     }
-#define TAKE(field, name)                                                \
-    Py_XSETREF(state->dispatch_##field, PyObject_GetAttrString(dispatch, name)); \
-    if (!state->dispatch_##field) {                                      \
-        goto done;                                                       \
+#define TAKE(field, name)                                                                          \
+    Py_XSETREF(state->dispatch_##field, PyObject_GetAttrString(dispatch, name));                   \
+    if (!state->dispatch_##field) {                                                                \
+        goto done;                                                                                 \
     }
     TAKE(run, "run")
     TAKE(make_handler, "make_handler")

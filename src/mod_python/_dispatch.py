@@ -150,7 +150,7 @@ def _call(
         result = function(req) if not flags & FLAG_PDB else _debug(function, req)
         if result.__class__ is int and -3 < result < 600 and not 0 < result < 100:
             return result  # type: ignore[no-any-return]
-        return _status_from(result)
+        return OK if handler.phase == "PythonCleanupHandler" else _status_from(result)
     except SERVER_RETURN as returned:
         try:
             return _status_from_exception(req, returned)

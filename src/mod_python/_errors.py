@@ -53,8 +53,9 @@ def report(
     if status is not None:
         return status
     code = _code_of(handler, error)
-    text = "".join(_format(error)).rstrip()
-    _apache._log(f"{code}: {handler}: {_summary(error)}\n{text}", _apache.APLOG_ERR)
+    # Where a result is wrong or an object missing, a traceback would show this package only.
+    text = "" if isinstance(error, BadResult | MissingObject) else _format(error)
+    _apache._log(f"{code}: {handler}: {_summary(error)}\n{text}".rstrip(), _apache.APLOG_ERR)
     if debug and phase != "PythonLogHandler" and not req.sent_bodyct:
         return _show(req, handler, error, text)
     return _apache.HTTP_INTERNAL_SERVER_ERROR
@@ -67,7 +68,7 @@ def report_cleanup(function: object, error: BaseException) -> None:
 
 def describe(error: BaseException) -> str:
     """What happened and where on one line, then the traceback."""
-    return f"{_summary(error)}\n{''.join(_format(error)).rstrip()}"
+    return f"{_summary(error)}\n{_format(error)}"
 
 
 def _client_fault(
@@ -102,14 +103,17 @@ def _skip_own_frames(trace: TracebackType | None) -> TracebackType | None:
     return first or trace
 
 
-def _format(error: BaseException) -> list[str]:
-    return traceback.format_exception(
-        type(error), error, _skip_own_frames(error.__traceback__), limit=-100
-    )
+def _format(error: BaseException) -> str:
+    trace = _skip_own_frames(error.__traceback__)
+    return "".join(traceback.format_exception(type(error), error, trace, limit=-100)).rstrip()
 
 
 def _summary(error: BaseException) -> str:
     """What happened and where, on one line."""
+    if isinstance(error, BadResult):
+        return str(error)
+    if isinstance(error, MissingObject):
+        return f"AttributeError: {error}"
     text = "".join(traceback.format_exception_only(type(error), error)).strip().splitlines()
     last = text[-1] if text else type(error).__name__
     if isinstance(error, SyntaxError):

@@ -80,6 +80,21 @@ class Handler:
             return self._function
         return self._resolve(req, reload)
 
+    def _not_found(self) -> str:
+        if self.is_location:
+            where = (
+                f"on sys.path: <Location {self.directory}> has no directory to look in, "
+                "name one with PythonPath"
+            )
+        elif self.directory is None:
+            where = (
+                "on sys.path: outside any <Directory> there is no directory to look in, "
+                "name one with PythonPath"
+            )
+        else:
+            where = f"in {self.directory}, nor on sys.path"
+        return f"no module named '{self.module}' {where}"
+
     def _resolve(
         self, req: _apache.mp_request, reload: bool
     ) -> Callable[[_apache.mp_request], Any] | None:
@@ -87,7 +102,12 @@ class Handler:
         directory = None if self.is_location else self.directory
         if directory is not None:
             _importer.add_directory(directory)
-        module = _importer.load(self.module, directory, reload)
+        try:
+            module = _importer.load(self.module, directory, reload)
+        except ModuleNotFoundError as error:
+            if error.name not in (self.module, self.module.partition(".")[0]):
+                raise  # it is there, and lacks something itself
+            raise ModuleNotFoundError(self._not_found(), name=self.module) from None
         if module is self._module and self._function is not None:
             function: Any = self._function
         else:

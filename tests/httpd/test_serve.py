@@ -69,10 +69,9 @@ class Served:
     def __init__(self, process: subprocess.Popen[str], temporary: Path) -> None:
         self.process = process
         self.temporary = temporary
-        assert process.stdout
         self.announced = self._announcement()
         url = re.search(r"http://\S+/", self.announced)
-        assert url, self.announced
+        assert url, self.announced + process.communicate(timeout=DEADLINE)[1]
         self.url = url[0]
 
     def _announcement(self) -> str:
@@ -293,11 +292,11 @@ def test_a_handler_that_declines_shows_no_file(site):
         assert served.get("declines.py").status_code == 404
 
 
-@pytest.mark.parametrize("mpm", ["event", "worker", "prefork"])
-def test_every_mpm_serves(site, mpm):
+@pytest.mark.parametrize("name", ["event", "worker", "prefork"])
+def test_every_mpm_serves(site, name):
     """Named by --mpm."""
-    with serving(site, "--mpm", mpm, "--processes", 2) as served:
-        assert f"{mpm} MPM" in served.announced
+    with serving(site, "--mpm", name, "--processes", 2) as served:
+        assert f"{name} MPM" in served.announced
         assert served.get("hello.py").status_code == 200
 
 

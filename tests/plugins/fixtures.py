@@ -102,6 +102,12 @@ class Lease:
         return problems + self._pool.sweep()
 
 
+def fail_because_of(problems: list[str]) -> None:
+    """Fails the test if there are problems."""
+    if problems:
+        pytest.fail("not expected:\n" + "\n".join(problems), pytrace=False)
+
+
 @pytest.fixture(scope="session")
 def mpm(request: pytest.FixtureRequest) -> str:
     """The name of Apache's multi-processing module."""
@@ -114,8 +120,7 @@ def httpd_pool(mpm: str) -> Iterator[Pool]:
     """The servers of the session, one MPM after the other."""
     pool = Pool()
     yield pool
-    problems = pool.sweep(keep=0)
-    assert not problems, "\n".join(problems)
+    fail_because_of(pool.sweep(keep=0))
 
 
 @pytest.fixture
@@ -123,8 +128,7 @@ def httpd(request: pytest.FixtureRequest, httpd_pool: Pool, mpm: str) -> Iterato
     """Servers, started on demand: see Lease."""
     lease = request.node.stash[LEASE] = Lease(httpd_pool, mpm)
     yield lease
-    problems = lease.end()
-    assert not problems, "not expected:\n" + "\n".join(problems)
+    fail_because_of(lease.end())
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
