@@ -59,9 +59,9 @@ STATIC = "/static/hello.txt"
 CASES = {
     "c": Case("C module", "c", "c.conf"),
     "c-flush": Case("C module, flushing", "c", "c.conf", "/flushing", framing=CHUNKED),
-    "hello": Case('req.write("Hello!", 0)', "kukulkan", "python.conf"),
+    "hello": Case('req.write("Hello!", 0)', "kukulkan", "python.conf", rounds=2),
     "hello-flush": Case(
-        'req.write("Hello!")', "kukulkan", "python.conf", "/flushing", "c-flush", CHUNKED
+        'req.write("Hello!")', "kukulkan", "python.conf", "/flushing", "c-flush", CHUNKED, rounds=2
     ),
     "phases": Case(
         "access, authen and content in Python",

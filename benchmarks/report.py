@@ -132,14 +132,14 @@ def mark_row(report: Report, mark: Mark) -> Row:
     wanted = f">= {mark.least:g}"
     if figure is None:
         return (mark.title, wanted, "not measured", "", "")
+    low = high = figure
     if CASES[mark.case].limit == mark.of:
         low, high = interval(report.results[mark.case].ratios)
-    else:
-        low = high = figure
     verdict = "reached" if low >= mark.least else "falls short"
     if low < mark.least <= high:
         verdict = "too close to tell"
-    return (mark.title, wanted, f"{figure:.3f}", f"{low:.3f} to {high:.3f}", verdict)
+    between = "" if low == high else f"{low:.3f} to {high:.3f}"
+    return (mark.title, wanted, f"{figure:.4g}", between, verdict)
 
 
 MARK_HEAD: Row = ("mark", "wanted", "measured", "95% interval", "")

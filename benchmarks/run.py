@@ -13,6 +13,7 @@ import tempfile
 import time
 from collections.abc import Iterable
 from contextlib import ExitStack
+from importlib import metadata
 from pathlib import Path
 
 import load
@@ -131,6 +132,7 @@ def measure(keys: list[str], rounds: int) -> Report:
     with ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="kukulkan-bench-")))
         folder.chmod(0o755)  # Apache's child must be able to read it
+        busy = f"{os.getloadavg()[0]:.1f}"
         bench = Bench(httpd, folder, stack)
         for key in keys:
             bench.prepare(key)
@@ -141,7 +143,7 @@ def measure(keys: list[str], rounds: int) -> Report:
                 if number < counts[key]:
                     bench.round(key, number)
         progress("")
-        return Report(facts(httpd, bench), bench.results)
+        return Report(facts(httpd, bench) | {"load average before": busy}, bench.results)
 
 
 def progress(text: str) -> None:
@@ -157,8 +159,17 @@ def facts(httpd: Httpd, bench: Bench) -> dict[str, str]:
         "Apache": f"{httpd.version()}, event MPM, one process",
         "modules": "; ".join(bench.components()),
         "Python": platform.python_version(),
+        "Kukulkan": kukulkan_version(),
         "load": f"{load.wrk_version()}, {load.CONNECTIONS} connections, {load.THREADS} threads",
     }
+
+
+def kukulkan_version() -> str:
+    """The version installed in this environment."""
+    try:
+        return metadata.version("kukulkan")
+    except metadata.PackageNotFoundError:
+        return "not installed"
 
 
 def processor() -> str:

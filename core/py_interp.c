@@ -263,13 +263,10 @@ static PyThreadState *new_interpreter(const char **error)
 }
 
 /* Ends an interpreter that could not be set up; its GIL is free afterwards. */
-static void discard(mp_thread *thread, mp_interp *interp)
+static void discard(mp_thread *thread, mp_interp *interp, PyThreadState *state)
 {
-    PyThreadState **slot = state_slot(thread, interp);
-
     thread->attached = NULL;
-    Py_EndInterpreter(*slot);
-    *slot = NULL;
+    Py_EndInterpreter(state);
 #if PY_VERSION_HEX < 0x030c0000
     /* Up to 3.11 the GIL is still held. */
     PyThreadState_Swap(thread_state(thread, process.main));
@@ -291,12 +288,13 @@ static mp_interp *make(mp_thread *thread, const char *name, int (*setup)(mp_inte
         detach(thread);
         return NULL;
     }
+    /* This first state stays with the interpreter, and no thread uses it again: up to
+     * 3.11 an interpreter that lost its last one cannot be given another. */
     interp = new_interp(name, PyThreadState_GetInterpreter(state));
-    *state_slot(thread, interp) = state;
     thread->attached = interp;
     if (setup(interp) != 0) {
         *error = mp_error_text(pool);
-        discard(thread, interp);
+        discard(thread, interp, state);
         return NULL;
     }
     publish(interp);
