@@ -38,7 +38,8 @@ help:
 
 # With job control the server has Ctrl-C for itself, and its exit status is make's.
 serve: build
-	@if [ -t 0 ]; then set -m; fi; $(BIN)/kukulkan serve examples --port $(PORT) $(ARGS)
+	@serve="$(BIN)/kukulkan serve examples --port $(PORT) $(ARGS)"; \
+	if [ -t 0 ]; then set -m; $$serve; else exec $$serve; fi
 
 test: build $(VENV)/.group-test
 	$(BIN)/python -m pytest $(ARGS)

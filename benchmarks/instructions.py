@@ -22,7 +22,7 @@ from servers import Httpd, Server, ServerError
 REQUESTS = 500
 WARMING = 500
 
-CALLGRIND = ("valgrind", "--tool=callgrind", "--vgdb=no", "--dump-before=ap_process_connection")
+CALLGRIND = ("valgrind", "-q", "--tool=callgrind", "--vgdb=no", "--dump-before=ap_process_connection")
 ONE_THREAD = ("-X", "-Done_thread")
 
 DEFAULT_CASES = (
@@ -130,20 +130,26 @@ def arguments(argv: list[str]) -> argparse.Namespace:
     return options
 
 
-def measure(keys: list[str]) -> dict[str, Profile]:
-    """The profile of each case whose peer is installed."""
+def measure(keys: list[str]) -> tuple[dict[str, Profile], bool]:
+    """The profile of each case whose peer is installed, and whether none failed."""
     httpd = Httpd.find()
-    profiles = {}
+    profiles: dict[str, Profile] = {}
+    well = True
     with tempfile.TemporaryDirectory(prefix="kukulkan-bench-") as name:
         folder = Path(name)
         folder.chmod(0o755)  # Apache's child must be able to read it
         for key in keys:
-            profile = count(httpd, folder, key)
+            try:
+                profile = count(httpd, folder, key)
+            except (ServerError, OSError) as error:
+                print(f"{CASES[key].title}: failed: {error}", file=sys.stderr)
+                well = False
+                continue
             if profile is None:
                 print(f"{CASES[key].title}: not installed", file=sys.stderr)
             else:
                 profiles[key] = profile
-    return profiles
+    return profiles, well
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -153,8 +159,8 @@ def main(argv: list[str] | None = None) -> int:
         print("valgrind is not installed: apt-get install valgrind", file=sys.stderr)
         return 1
     try:
-        profiles = measure(options.cases or list(DEFAULT_CASES))
-    except (ServerError, OSError) as error:
+        profiles, well = measure(options.cases or list(DEFAULT_CASES))
+    except ServerError as error:
         print(error, file=sys.stderr)
         return 1
     head = ("case", "instructions", "beyond", "its limit")
@@ -163,7 +169,7 @@ def main(argv: list[str] | None = None) -> int:
         for key in profiles:
             rows = function_rows(key, profiles, options.functions)
             print(f"\n{CASES[key].title}\n{columns(rows)}")
-    return 0
+    return 0 if well else 1
 
 
 if __name__ == "__main__":

@@ -12,6 +12,9 @@ from load import Load
 BEGIN = "<!-- benchmarks: begin -->"
 END = "<!-- benchmarks: end -->"
 
+ENOUGH = 10
+"""Rounds of a case that a verdict on it takes."""
+
 DRAWS = 2000
 """Times the figures are drawn again to see how far chance moves their median."""
 
@@ -120,9 +123,7 @@ def case_row(report: Report, result: Result) -> Row:
 def interval(values: list[float]) -> tuple[float, float]:
     """Where the median of `values` lies in 95 of 100 cases, by drawing from them again."""
     chance = random.Random(0)  # the same figures give the same interval
-    medians = sorted(
-        statistics.median(chance.choices(values, k=len(values))) for _ in range(DRAWS)
-    )
+    medians = sorted(statistics.median(chance.choices(values, k=len(values))) for _ in range(DRAWS))
     return medians[DRAWS // 40], medians[-DRAWS // 40]
 
 
@@ -136,7 +137,9 @@ def mark_row(report: Report, mark: Mark) -> Row:
     if CASES[mark.case].limit == mark.of:
         low, high = interval(report.results[mark.case].ratios)
     verdict = "reached" if low >= mark.least else "falls short"
-    if low < mark.least <= high:
+    if len(report.results[mark.case].ratios) < ENOUGH:
+        verdict = "too few rounds to tell"
+    elif low < mark.least <= high:
         verdict = "too close to tell"
     between = "" if low == high else f"{low:.3f} to {high:.3f}"
     return (mark.title, wanted, f"{figure:.4g}", between, verdict)

@@ -27,7 +27,9 @@ from servers import HERE, Httpd, Server, ServerError
 PAGE = HERE.parent / "docs" / "performance.md"
 
 ROUNDS = 10
-QUICK_ROUNDS = 2
+"""Slices of a case and its limit each; a case may ask for more or fewer, never under two."""
+
+QUICK_ROUNDS = 1
 
 WARMING = 50
 """Requests before a case is measured: its code is loaded and specialised."""
@@ -160,7 +162,7 @@ def facts(httpd: Httpd, bench: Bench) -> dict[str, str]:
         "modules": "; ".join(bench.components()),
         "Python": platform.python_version(),
         "Kukulkan": kukulkan_version(),
-        "load": f"{load.wrk_version()}, {load.CONNECTIONS} connections, {load.THREADS} threads",
+        "load": f"{load.wrk_version()}, {load.CONNECTIONS} connections, threads: {load.THREADS}",
     }
 
 

@@ -18,6 +18,9 @@ CHILD_USER = "www-data"
 ENVIRONMENT = {"PATH": "/usr/bin:/bin"}
 """Of a server: another Python first on PATH makes some of the peers fail."""
 
+NAME_LENGTH = 20
+"""Of a server's folder; no name is longer."""
+
 START_LIMIT = 60.0
 """Seconds a server may take to answer on its port."""
 
@@ -71,7 +74,8 @@ class Server:
 
     def __init__(self, httpd: Httpd, folder: Path, name: str, load: str, conf: str | None) -> None:
         self.name = name
-        self.root = folder / name
+        # Apache walks along its paths: all are made equally long.
+        self.root = folder / name.ljust(NAME_LENGTH, "_")
         self.port = free_port()
         self._httpd = httpd
         self._process: subprocess.Popen[bytes] | None = None

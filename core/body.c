@@ -176,9 +176,20 @@ static apr_status_t pass(request_rec *r, mp_body_out *out)
     return rv;
 }
 
-int mp_body_fits(const mp_body_out *out, apr_size_t size)
+/* APR_SUCCESS if the client can still be written to. What comes behind the end of the
+ * response it would take for the next one. */
+static apr_status_t check_open(const request_rec *r, const mp_body_out *out)
 {
-    return !out->failed && out->gathered + size <= MP_BODY_GATHER;
+    if (r->eos_sent) {
+        return APR_EOF;
+    }
+    return out->failed || r->connection->aborted ? APR_ECONNABORTED : APR_SUCCESS;
+}
+
+int mp_body_fits(const request_rec *r, const mp_body_out *out, apr_size_t size)
+{
+    return !out->ignored && check_open(r, out) == APR_SUCCESS &&
+           out->gathered + size <= MP_BODY_GATHER;
 }
 
 void mp_body_gather(request_rec *r, mp_body_out *out, const char *data, apr_size_t size)
@@ -193,9 +204,10 @@ apr_status_t mp_body_write(request_rec *r, mp_body_out *out, const char *data, a
                            int flush)
 {
     apr_bucket_alloc_t *alloc = r->connection->bucket_alloc;
+    apr_status_t rv = check_open(r, out);
 
-    if (out->failed || r->connection->aborted) {
-        return APR_ECONNABORTED;
+    if (out->ignored || rv != APR_SUCCESS) {
+        return out->ignored ? APR_SUCCESS : rv;
     }
     open_out(r, out);
     if (size) {
@@ -211,8 +223,10 @@ apr_status_t mp_body_write(request_rec *r, mp_body_out *out, const char *data, a
 apr_status_t mp_body_sendfile(request_rec *r, mp_body_out *out, apr_file_t *file, apr_off_t offset,
                               apr_off_t length)
 {
-    if (out->failed || r->connection->aborted) {
-        return APR_ECONNABORTED;
+    apr_status_t rv = check_open(r, out);
+
+    if (out->ignored || rv != APR_SUCCESS) {
+        return out->ignored ? APR_SUCCESS : rv;
     }
     open_out(r, out);
     apr_brigade_insert_file(out->brigade, file, offset, length, r->pool);
@@ -225,7 +239,11 @@ apr_status_t mp_body_pass(request_rec *r, mp_body_out *out, int at_end)
     if (!out->brigade || APR_BRIGADE_EMPTY(out->brigade)) {
         return APR_SUCCESS; /* Apache sends the end itself */
     }
-    if (at_end && !r->eos_sent) {
+    if (out->ignored || r->eos_sent) {
+        mp_body_discard(out);
+        return APR_SUCCESS;
+    }
+    if (at_end) {
         /* In one brigade with the data, so that Content-Length can be computed. */
         APR_BRIGADE_INSERT_TAIL(out->brigade, apr_bucket_eos_create(r->connection->bucket_alloc));
     }

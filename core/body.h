@@ -27,6 +27,7 @@ typedef struct {
     apr_size_t gathered;         /* bytes in it */
     apr_off_t queued;            /* bytes written since the request began */
     unsigned failed : 1;         /* the client is gone */
+    unsigned ignored : 1;        /* the response is over: writing is pointless, not an error */
 } mp_body_out;
 
 /* Prepares reading. OK, or the HTTP status that the request deserves (RFC 9112, 6). */
@@ -42,7 +43,7 @@ apr_status_t mp_body_readline(request_rec *r, mp_body_in *in, char *buffer, apr_
                               apr_size_t *got, int *found);
 
 /* Whether a write of size bytes would be a mere copy, that cannot block. */
-int mp_body_fits(const mp_body_out *out, apr_size_t size);
+int mp_body_fits(const request_rec *r, const mp_body_out *out, apr_size_t size);
 
 /* Copies size bytes, for which mp_body_fits() said yes. */
 void mp_body_gather(request_rec *r, mp_body_out *out, const char *data, apr_size_t size);

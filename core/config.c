@@ -32,6 +32,7 @@ static int make_process_config(apr_pool_t *pconf, apr_pool_t *plog, apr_pool_t *
 {
     process_config = apr_pcalloc(pconf, sizeof(*process_config));
     process_config->imports = apr_array_make(pconf, 4, sizeof(mp_located));
+    process_config->filters = apr_array_make(pconf, 4, sizeof(mp_registered_filter));
     process_config->python_paths = apr_array_make(pconf, 4, sizeof(mp_located));
     return OK;
 }
@@ -110,6 +111,14 @@ void *mp_merge_dir_config(apr_pool_t *pool, void *basev, void *addv)
     if (given) {                                                                                   \
         merged->field = add->field;                                                                \
     }
+    for (int i = 0; i < 4; i++) {
+        apr_hash_t *given = add->filters[i / 2][i % 2];
+        apr_hash_t *known = base->filters[i / 2][i % 2];
+        if (given) {
+            merged->filters[i / 2][i % 2] = known ? apr_hash_overlay(pool, given, known) : given;
+        }
+    }
+    INHERIT(connection_handler, add->connection_handler)
     INHERIT(interpreter, add->interpreter)
     INHERIT(python_path, add->python_path)
     INHERIT(handler_module, add->handler_module)
@@ -284,6 +293,7 @@ static const char *set_optimize(cmd_parms *cmd, void *config, int flag)
 static const char *set_home(cmd_parms *cmd, void *config, const char *home)
 {
     process_config->home = ap_server_root_relative(cmd->pool, home);
+    process_config->home_at = located(cmd, home, NULL);
     if (!process_config->home) {
         return apr_psprintf(cmd->pool, "PythonHome: '%s' is no path", home);
     }
@@ -303,6 +313,10 @@ static const char *set_flag(cmd_parms *cmd, void *config, int flag)
 #define FLAG(text, field, help)                                                                    \
     AP_INIT_FLAG(text, set_flag, (void *)APR_OFFSETOF(mp_dir_config, field), OR_ALL, help)
 
+#define FILTER(text, bits, override)                                                               \
+    AP_INIT_TAKE12(text, mp_set_filter, (void *)(apr_uintptr_t)(bits), override,                   \
+                   "handler [name]: a filter and the name to activate it by")
+
 /* PostReadRequest and Trans run before the URI is mapped. They are let into
  * directory sections here so that mp_set_handlers() can say what is wrong. */
 const command_rec mp_directives[] = {
@@ -318,6 +332,12 @@ const command_rec mp_directives[] = {
     HANDLER(MP_PHASE_CONTENT, OR_ALL, "PythonHandler"),
     HANDLER(MP_PHASE_LOG, OR_ALL, "PythonLogHandler"),
     HANDLER(MP_PHASE_CLEANUP, OR_ALL, "PythonCleanupHandler"),
+    FILTER("PythonInputFilter", 1, RSRC_CONF | ACCESS_CONF),
+    FILTER("PythonOutputFilter", 0, RSRC_CONF | ACCESS_CONF),
+    FILTER("PythonConnectionInputFilter", 3, RSRC_CONF),
+    FILTER("PythonConnectionOutputFilter", 2, RSRC_CONF),
+    AP_INIT_TAKE1("PythonConnectionHandler", mp_set_connection_handler, NULL, RSRC_CONF,
+                  "handler of connections: module[::object]"),
     AP_INIT_TAKE1("PythonHandlerModule", mp_set_handler_module, NULL, OR_ALL,
                   "module searched for the default object of every phase"),
     AP_INIT_TAKE12("PythonOption", set_option, NULL, OR_ALL,

@@ -42,6 +42,7 @@ typedef struct {
 
 typedef struct {
     const char *text; /* "module[::object]", as written */
+    const char *name; /* of a filter, as written */
     mp_section section;
     unsigned silent : 1; /* PythonHandlerModule: no error if the object is missing */
 } mp_handler;
@@ -52,15 +53,21 @@ typedef struct {
     unsigned id;                  /* from 1, unique in the configuration; 0: read from .htaccess */
 } mp_handler_list;
 
+/* Filters see the body of one request, or the bytes of a connection. */
+enum { MP_FILTER_REQUEST, MP_FILTER_CONNECTION };
+
 /* Per directory, and at server level: a flag is 1, 0 or -1 for "not given". */
 typedef struct {
     mp_handler_list *lists[MP_PHASE_COUNT];
     apr_hash_t *by_extension[MP_PHASE_COUNT]; /* ".ext" -> mp_handler_list */
     apr_table_t *options;                     /* PythonOption */
     apr_table_t *removed_options;             /* PythonOption without a value */
-    const char *interpreter;                  /* PythonInterpreter */
-    const char *python_path;                  /* PythonPath, not evaluated */
-    const char *handler_module;               /* PythonHandlerModule */
+    /* Python*Filter, by [level][is_input]: lower-case name -> mp_handler. */
+    apr_hash_t *filters[2][2];
+    const mp_handler *connection_handler; /* PythonConnectionHandler */
+    const char *interpreter;              /* PythonInterpreter */
+    const char *python_path;              /* PythonPath, not evaluated */
+    const char *handler_module;           /* PythonHandlerModule */
     signed char auto_reload;
     signed char debug;
     signed char enable_pdb;
@@ -76,10 +83,20 @@ typedef struct {
     int line;
 } mp_located;
 
+/* A name that Apache was told for Python filters. */
+typedef struct {
+    const char *name; /* lower case, as Apache keeps it */
+    int is_input;
+    const char *file;
+    int line;
+} mp_registered_filter;
+
 /* What holds for the whole process. */
 typedef struct {
     apr_array_header_t *imports;      /* of mp_located */
     apr_array_header_t *python_paths; /* of mp_located */
+    apr_array_header_t *filters;      /* of mp_registered_filter */
+    mp_located home_at;               /* where PythonHome stands */
     const char *home;                 /* PythonHome, or NULL */
     int optimize;                     /* PythonOptimize */
     unsigned list_count;              /* ids of handler lists given out */
@@ -105,6 +122,13 @@ apr_table_t *mp_config_table(apr_pool_t *pool, const mp_dir_config *config);
 
 /* config_handlers.c: the section that a directive stands in. */
 mp_section mp_section_of(cmd_parms *cmd);
+
+/* config_handlers.c: an error if text is not module[::object], or NULL. */
+const char *mp_check_handler(cmd_parms *cmd, const char *text);
+
+/* config_filters.c: Python*Filter, PythonConnectionHandler; return an error or NULL. */
+const char *mp_set_filter(cmd_parms *cmd, void *config, const char *text, const char *name);
+const char *mp_set_connection_handler(cmd_parms *cmd, void *config, const char *text);
 
 /* config_handlers.c: Python*Handler and PythonHandlerModule; return an error or NULL. */
 const char *mp_set_handlers(cmd_parms *cmd, void *config, const char *args);

@@ -107,7 +107,7 @@ static mp_handler_list *list_for(cmd_parms *cmd, mp_dir_config *config, mp_phase
     return list;
 }
 
-static const char *check_handler(cmd_parms *cmd, const char *text)
+const char *mp_check_handler(cmd_parms *cmd, const char *text)
 {
     const char *separator = strstr(text, "::");
 
@@ -155,7 +155,7 @@ static const char *split_args(cmd_parms *cmd, const char *args, apr_array_header
             }
             APR_ARRAY_PUSH(extensions, const char *) = word;
         } else {
-            const char *error = check_handler(cmd, word);
+            const char *error = mp_check_handler(cmd, word);
             if (error) {
                 return error;
             }

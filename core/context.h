@@ -22,6 +22,9 @@ typedef struct {
     _Atomic int blocked;
     /* That thread: its mp_thread_token(). */
     void *_Atomic thread;
+    struct mp_filter_context *filters; /* the connection's, that were called */
+    apr_bucket_brigade *in;            /* what a connection handler is to read next */
+    unsigned at_end : 1;               /* it was told that the peer has closed */
 } mp_conn_context;
 
 /* The wrapper of a request in one interpreter. */
@@ -38,11 +41,13 @@ typedef struct {
     mp_wrapper_slot *wrappers;
     mp_body_in in;
     mp_body_out out;
-    unsigned added_phases;         /* bit per mp_phase: req.add_handler() named it */
-    struct mp_interp *added_by;    /* the interpreter that did */
-    unsigned has_cleanup : 1;      /* the pool cleanup is registered */
-    unsigned keep : 1;             /* req.register_cleanup() was called */
-    unsigned content_type_set : 1; /* from Python */
+    struct mp_filter_context *filters; /* that were called for it */
+    apr_table_t *options;              /* req.get_options(): the request's own copy, or NULL */
+    unsigned added_phases;             /* bit per mp_phase: req.add_handler() named it */
+    struct mp_interp *added_by;        /* the interpreter that did */
+    unsigned has_cleanup : 1;          /* the pool cleanup is registered */
+    unsigned keep : 1;                 /* req.register_cleanup() was called */
+    unsigned content_type_set : 1;     /* from Python */
 } mp_request_context;
 
 /* Found or made; never NULL. */

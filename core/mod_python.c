@@ -3,6 +3,8 @@
 #include <http_config.h>
 
 #include "config.h"
+#include "connection.h"
+#include "filters.h"
 #include "hooks.h"
 #include "preflight.h"
 
@@ -11,6 +13,8 @@ static void register_hooks(apr_pool_t *pool)
     mp_config_register_hooks(pool);
     mp_preflight_register_hooks(pool);
     mp_hooks_register(pool);
+    mp_filters_register_hooks(pool);
+    mp_connection_register_hooks(pool);
 }
 
 AP_DECLARE_MODULE(python) = {

@@ -11,14 +11,7 @@
 #include "py_server.h"
 #include "py_table.h"
 
-typedef struct {
-    PyObject_HEAD conn_rec *c; /* NULL when the record is gone */
-    mp_conn_context *context;
-    mp_interp *interp;
-    mp_request *request; /* whose req.connection this is; borrowed, NULL with c */
-} mp_connection;
-
-static conn_rec *record(mp_connection *self)
+conn_rec *mp_connection_record(mp_connection *self)
 {
     if (!self->c) {
         PyErr_SetString(PyExc_ReferenceError,
@@ -62,7 +55,7 @@ static void connection_dealloc(PyObject *op)
 
 static PyObject *get_member(PyObject *op, void *closure)
 {
-    conn_rec *c = record((mp_connection *)op);
+    conn_rec *c = mp_connection_record((mp_connection *)op);
 
     return c ? mp_member_get(closure, c) : NULL;
 }
@@ -70,7 +63,7 @@ static PyObject *get_member(PyObject *op, void *closure)
 static PyObject *get_base_server(PyObject *op, void *closure)
 {
     mp_connection *self = (mp_connection *)op;
-    conn_rec *c = record(self);
+    conn_rec *c = mp_connection_record(self);
 
     return c ? mp_server_of(mp_interp_state(self->interp), c->base_server) : NULL;
 }
@@ -78,7 +71,7 @@ static PyObject *get_base_server(PyObject *op, void *closure)
 /* The slot of this process in the scoreboard, which is what Apache numbers children by. */
 static PyObject *get_child_num(PyObject *op, void *closure)
 {
-    conn_rec *c = record((mp_connection *)op);
+    conn_rec *c = mp_connection_record((mp_connection *)op);
     int daemons = 0;
     pid_t pid = getpid();
 
@@ -104,21 +97,21 @@ static PyObject *address(const apr_sockaddr_t *sockaddr, const char *ip)
 
 static PyObject *get_local_addr(PyObject *op, void *closure)
 {
-    conn_rec *c = record((mp_connection *)op);
+    conn_rec *c = mp_connection_record((mp_connection *)op);
 
     return c ? address(c->local_addr, c->local_ip) : NULL;
 }
 
 static PyObject *get_remote_addr(PyObject *op, void *closure)
 {
-    conn_rec *c = record((mp_connection *)op);
+    conn_rec *c = mp_connection_record((mp_connection *)op);
 
     return c ? address(c->client_addr, c->client_ip) : NULL;
 }
 
 static PyObject *get_double_reverse(PyObject *op, void *closure)
 {
-    conn_rec *c = record((mp_connection *)op);
+    conn_rec *c = mp_connection_record((mp_connection *)op);
 
     return c ? PyLong_FromLong(c->double_reverse) : NULL;
 }
@@ -126,7 +119,7 @@ static PyObject *get_double_reverse(PyObject *op, void *closure)
 /* As the manual numbers it: 1 kept, 0 undecided, -1 to be closed. */
 static PyObject *get_keepalive(PyObject *op, void *closure)
 {
-    conn_rec *c = record((mp_connection *)op);
+    conn_rec *c = mp_connection_record((mp_connection *)op);
 
     if (!c) {
         return NULL;
@@ -138,7 +131,7 @@ static PyObject *get_keepalive(PyObject *op, void *closure)
 
 static int set_keepalive(PyObject *op, PyObject *value, void *closure)
 {
-    conn_rec *c = record((mp_connection *)op);
+    conn_rec *c = mp_connection_record((mp_connection *)op);
     long number;
 
     if (!c || mp_int_from_object(value, "keepalive", -1, 1, &number) != 0) {
@@ -150,7 +143,7 @@ static int set_keepalive(PyObject *op, PyObject *value, void *closure)
 
 static apr_table_t *locate_notes(PyObject *owner, void *key)
 {
-    conn_rec *c = record((mp_connection *)owner);
+    conn_rec *c = mp_connection_record((mp_connection *)owner);
 
     return c ? c->notes : NULL;
 }
@@ -159,8 +152,9 @@ static PyObject *get_notes(PyObject *op, void *closure)
 {
     mp_connection *self = (mp_connection *)op;
 
-    return record(self) ? mp_table_view(mp_interp_state(self->interp), op, locate_notes, NULL)
-                        : NULL;
+    return mp_connection_record(self)
+               ? mp_table_view(mp_interp_state(self->interp), op, locate_notes, NULL)
+               : NULL;
 }
 
 /* Up to 2.x of this API the user was the connection's. */
@@ -168,7 +162,7 @@ static PyObject *get_user(PyObject *op, void *closure)
 {
     mp_connection *self = (mp_connection *)op;
 
-    if (!record(self)) {
+    if (!mp_connection_record(self)) {
         return NULL;
     }
     if (!self->request) {
@@ -214,6 +208,7 @@ static PyType_Slot connection_slots[] = {
     {Py_tp_doc, (void *)PyDoc_STR("A connection, as handlers see it (manual, 4.5.4).")},
     {Py_tp_dealloc, connection_dealloc},
     {Py_tp_getset, connection_members},
+    {Py_tp_methods, mp_connection_io},
     {0, NULL},
 };
 

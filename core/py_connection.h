@@ -7,8 +7,23 @@
 #include "context.h"
 #include "py_request.h"
 
-/* A wrapper of c for use by request (borrowed, cut together with it). */
+typedef struct {
+    PyObject_HEAD conn_rec *c; /* NULL when the record is gone */
+    mp_conn_context *context;
+    mp_interp *interp;
+    mp_request *request;      /* whose req.connection this is; borrowed, NULL with c */
+    unsigned is_protocol : 1; /* of a connection handler: it may read and write */
+} mp_connection;
+
+/* A wrapper of c; request, if given, is whose req.connection it is (borrowed: the
+ * wrapper is cut together with it). New reference, or NULL with an exception. */
 PyObject *mp_connection_new(mp_interp *interp, conn_rec *c, mp_request *request);
+
+/* The record, if it may be used now by the calling thread; NULL with an exception. */
+conn_rec *mp_connection_record(mp_connection *self);
+
+/* py_connection_io.c */
+extern PyMethodDef mp_connection_io[];
 
 /* Cuts it off its record. */
 void mp_connection_cut(PyObject *connection);

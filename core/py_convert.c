@@ -93,3 +93,34 @@ PyObject *mp_tuple_from_strings(const apr_array_header_t *strings)
     }
     return tuple;
 }
+
+int mp_data_from_object(PyObject *object, Py_buffer *view, const char *what)
+{
+    if (PyUnicode_Check(object)) {
+        Py_ssize_t size;
+        const char *utf8 = PyUnicode_AsUTF8AndSize(object, &size);
+        return utf8 ? PyBuffer_FillInfo(view, object, (void *)utf8, size, 1, PyBUF_SIMPLE) : -1;
+    }
+    if (!PyObject_CheckBuffer(object)) {
+        PyErr_Format(PyExc_TypeError, "%s takes bytes-like objects or str, not %.200s", what,
+                     Py_TYPE(object)->tp_name);
+        return -1;
+    }
+    return PyObject_GetBuffer(object, view, PyBUF_SIMPLE);
+}
+
+int mp_limit_from_args(PyObject *const *args, Py_ssize_t count, Py_ssize_t *limit, const char *name)
+{
+    *limit = -1;
+    if (count > 1) {
+        PyErr_Format(PyExc_TypeError, "%s() takes at most 1 argument (%zd given)", name, count);
+        return -1;
+    }
+    if (count == 1 && args[0] != Py_None) {
+        *limit = PyNumber_AsSsize_t(args[0], PyExc_OverflowError);
+        if (*limit == -1 && PyErr_Occurred()) {
+            return -1;
+        }
+    }
+    return 0;
+}

@@ -27,4 +27,13 @@ char *mp_fs_from_object(apr_pool_t *pool, PyObject *value, const char *what);
 /* A tuple of the strings of an array of char *; NULL array gives (). */
 PyObject *mp_tuple_from_strings(const apr_array_header_t *strings);
 
+/* What a write method sends: a bytes-like object as it is, str as UTF-8; to be released.
+ * what names the method in errors. 0, or -1 with TypeError. */
+int mp_data_from_object(PyObject *object, Py_buffer *view, const char *what);
+
+/* The optional length argument of a read method called name: -1 if it is absent, None or
+ * negative. 0, or -1 with an exception. */
+int mp_limit_from_args(PyObject *const *args, Py_ssize_t count, Py_ssize_t *limit,
+                       const char *name);
+
 #endif

@@ -8,8 +8,11 @@
 #include <apr_strings.h>
 
 #include "context.h"
+#include "py_activity.h"
+#include "py_connection.h"
 #include "py_convert.h"
 #include "py_errors.h"
+#include "py_filter_call.h"
 #include "py_interp.h"
 #include "py_request.h"
 #include "py_setup.h"
@@ -20,75 +23,20 @@ APLOG_USE_MODULE(python);
  * child that takes about ten. */
 #define SHUTDOWN_TIMEOUT apr_time_from_sec(3)
 
-/* Flags for _dispatch.run(); the same there. */
-enum { FLAG_RELOAD = 1, FLAG_DEBUG = 2, FLAG_PDB = 4 };
-
-static const char *start_error; /* why Python did not start in this child, or NULL */
-
-/* Which interpreter (manual, 4.1 and 5.4.4 to 5.4.6) */
-
-static const char *directory_of_file(request_rec *r)
-{
-    if (r->finfo.filetype == APR_DIR) {
-        apr_size_t length = strlen(r->filename);
-        return r->filename[length - 1] == '/' ? r->filename
-                                              : apr_pstrcat(r->pool, r->filename, "/", NULL);
-    }
-    return ap_make_dirstr_parent(r->pool, r->filename);
-}
-
-static const char *interpreter_name(request_rec *r, mp_phase phase, const mp_handler_list *list)
-{
-    const mp_dir_config *config = mp_dir_config_of_request(r);
-    const char *name = NULL;
-
-    if (config->interpreter) {
-        return config->interpreter;
-    }
-    if (config->interp_per_directory > 0) {
-        if (phase <= MP_PHASE_TRANS) {
-            return MP_MAIN_INTERPRETER; /* the file is not known yet */
-        }
-        name = r->filename ? directory_of_file(r) : NULL;
-    } else if (config->interp_per_directive > 0 && list) {
-        name = mp_section_directory(r, &APR_ARRAY_IDX(list->handlers, 0, mp_handler).section);
-    }
-    if (!name) {
-        name = r->server->server_hostname;
-    }
-    return name ? name : MP_MAIN_INTERPRETER;
-}
-
-static mp_interp *interpreter_by_name(const char *name, const request_rec *r, apr_pool_t *pool)
-{
-    const char *error = start_error;
-    mp_interp *interp = error ? NULL : mp_interp_get(name, mp_set_up_interpreter, pool, &error);
-
-    if (!interp) {
-        if (r) {
-            ap_log_rerror(APLOG_MARK, APLOG_ERR, 0, r,
-                          "KK0105: the interpreter '%s' could not be made: %s", name, error);
-        } else {
-            ap_log_error(APLOG_MARK, APLOG_ERR, 0, ap_server_conf,
-                         "KK0105: the interpreter '%s' could not be made: %s", name, error);
-        }
-    }
-    return interp;
-}
-
 /* Handlers as Python sees them */
 
 static PyObject *make_handler(mp_state *state, request_rec *r, mp_phase phase,
                               const mp_handler *handler)
 {
+    PyObject *directive = PyTuple_GET_ITEM(state->phase_names, (Py_ssize_t)phase);
     PyObject *text = mp_str_from_fs(handler->text);
     PyObject *directory = mp_str_from_fs(mp_section_directory(r, &handler->section));
     PyObject *result = NULL;
 
     if (text && directory) {
-        result = PyObject_CallFunction(state->dispatch_make_handler, "iOOii", (int)phase, text,
-                                       directory, (int)handler->section.is_location,
-                                       (int)handler->silent);
+        result =
+            PyObject_CallFunction(state->dispatch_make_handler, "OOOii", directive, text, directory,
+                                  (int)handler->section.is_location, (int)handler->silent);
     }
     Py_XDECREF(text);
     Py_XDECREF(directory);
@@ -128,47 +76,6 @@ static PyObject *make_handlers(mp_interp *interp, request_rec *r, mp_phase phase
 
 /* Running handlers */
 
-/* While a handler runs on a connection its records may be used. */
-typedef struct {
-    mp_attachment attachment;
-    mp_conn_context *conn;
-    mp_interp *before;
-    int blocked;
-} mp_activity;
-
-static void begin(mp_activity *activity, mp_interp *interp, request_rec *r)
-{
-    mp_conn_context *conn = mp_conn_context_of(r->connection);
-
-    activity->conn = conn;
-    mp_interp_enter(interp, r, &activity->attachment);
-    activity->before = atomic_load_explicit(&conn->active, memory_order_relaxed);
-    activity->blocked = atomic_load_explicit(&conn->blocked, memory_order_relaxed);
-    atomic_store(&conn->active, interp);
-}
-
-static void end(mp_activity *activity)
-{
-    mp_conn_context *conn = activity->conn;
-
-    atomic_store(&conn->active, activity->before);
-    /* A thread that the handler started may still be inside Apache with a record of
-     * this connection: it must be out before Apache goes on. */
-    while (atomic_load(&conn->blocked) > activity->blocked) {
-        mp_released released;
-        mp_interp_release(&released);
-        apr_sleep(1000);
-        mp_interp_reacquire(&released);
-    }
-    mp_interp_leave(&activity->attachment);
-}
-
-static int flags_of(const mp_dir_config *config)
-{
-    return (config->auto_reload ? FLAG_RELOAD : 0) | (config->debug > 0 ? FLAG_DEBUG : 0) |
-           (config->enable_pdb > 0 && ap_exists_config_define("ONE_PROCESS") ? FLAG_PDB : 0);
-}
-
 static int log_failure(request_rec *r, mp_phase phase)
 {
     const char *text = mp_error_text(r->pool);
@@ -186,7 +93,7 @@ static int call_run(mp_interp *interp, request_rec *r, mp_phase phase, const mp_
     mp_phase phase_before = request->phase;
     PyObject *handlers = make_handlers(interp, r, phase, list);
     PyObject *number = PyLong_FromLong(phase);
-    PyObject *flags = PyLong_FromLong(flags_of(config));
+    PyObject *flags = PyLong_FromLong(mp_flags_of(config));
     PyObject *path = mp_str_from_fs(config->python_path);
     PyObject *result = NULL;
     int status;
@@ -224,7 +131,7 @@ static void run_cleanups(mp_wrapper_slot *slot, request_rec *r)
     mp_request *request = slot->wrapper;
     mp_activity activity;
 
-    begin(&activity, slot->interp, r);
+    mp_activity_begin(&activity, slot->interp, r->connection, r);
     if (request->cleanups) {
         PyObject *cleanups = request->cleanups;
         request->cleanups = NULL;
@@ -237,7 +144,16 @@ static void run_cleanups(mp_wrapper_slot *slot, request_rec *r)
         Py_XDECREF(result);
         Py_DECREF(cleanups);
     }
-    end(&activity);
+    mp_activity_end(&activity);
+}
+
+static void drop_filters(mp_request_context *context)
+{
+    while (context->filters) {
+        mp_filter_context *filter = context->filters;
+        context->filters = filter->next;
+        mp_filter_drop(filter);
+    }
 }
 
 static apr_status_t end_of_request(void *data)
@@ -259,29 +175,27 @@ static apr_status_t end_of_request(void *data)
     if (list) {
         mp_dispatch(r, MP_PHASE_CLEANUP, list);
     }
+    drop_filters(context);
     for (slot = context->wrappers; slot; slot = slot->next) {
         if (slot->wrapper) {
             mp_activity activity;
-            begin(&activity, slot->interp, r);
+            mp_activity_begin(&activity, slot->interp, r->connection, r);
             drop(slot);
-            end(&activity);
+            mp_activity_end(&activity);
         }
     }
     return APR_SUCCESS;
 }
 
-static void cleanup_later(mp_request_context *context)
+void mp_dispatch_cleanup_later(request_rec *r)
 {
+    mp_request_context *context = mp_request_context_of(r);
+
     if (!context->has_cleanup) {
         context->has_cleanup = 1;
         /* Before the subpools go: subrequests' records are still there. */
-        apr_pool_pre_cleanup_register(context->r->pool, context, end_of_request);
+        apr_pool_pre_cleanup_register(r->pool, context, end_of_request);
     }
-}
-
-void mp_dispatch_cleanup_later(request_rec *r)
-{
-    cleanup_later(mp_request_context_of(r));
 }
 
 /* Whether nothing later can need the wrapper: it goes in the same attachment then,
@@ -360,11 +274,12 @@ int mp_dispatch(request_rec *r, mp_phase phase, const mp_handler_list *list)
 {
     mp_request_context *context = mp_request_context_of(r);
     mp_interp *interp = context->added_phases & (1u << phase) ? context->added_by : NULL;
+    const mp_section *section = list ? &APR_ARRAY_IDX(list->handlers, 0, mp_handler).section : NULL;
     mp_activity activity;
     int status;
 
     if (!interp) {
-        interp = interpreter_by_name(interpreter_name(r, phase, list), r, r->pool);
+        interp = mp_interpreter_for(mp_interpreter_name(r, phase, section), r, r->pool);
         if (!interp) {
             return HTTP_INTERNAL_SERVER_ERROR;
         }
@@ -372,7 +287,10 @@ int mp_dispatch(request_rec *r, mp_phase phase, const mp_handler_list *list)
     if (phase == MP_PHASE_AUTHEN) {
         find_user(r);
     }
-    begin(&activity, interp, r);
+    if (phase > MP_PHASE_CONTENT) {
+        context->out.ignored = 1;
+    }
+    mp_activity_begin(&activity, interp, r->connection, r);
     mp_request *request = (mp_request *)mp_request_of(interp, r);
     if (request) {
         status = call_run(interp, r, phase, list, request);
@@ -383,19 +301,77 @@ int mp_dispatch(request_rec *r, mp_phase phase, const mp_handler_list *list)
     if (phase == MP_PHASE_AUTHEN) {
         status = check_authen(r, status);
     }
+    if (phase == MP_PHASE_CONTENT && ap_is_HTTP_SUCCESS(status)) {
+        r->status = status; /* returned as one would set it: no error page belongs to it */
+        status = OK;
+    }
     if (is_last_use(r, phase, status, context)) {
         for (mp_wrapper_slot *slot = context->wrappers; slot; slot = slot->next) {
             if (slot->wrapper && slot->interp == interp) {
                 drop(slot);
             } else if (slot->wrapper) {
-                cleanup_later(context);
+                mp_dispatch_cleanup_later(r);
             }
         }
     } else if (phase != MP_PHASE_CLEANUP) {
-        cleanup_later(context);
+        mp_dispatch_cleanup_later(r);
     }
-    end(&activity);
+    mp_activity_end(&activity);
     return pass_output(r, phase, status, &context->out);
+}
+
+/* Connections */
+
+/* Calls _dispatch.run_connection(). Holds. */
+static int call_run_connection(mp_interp *interp, conn_rec *c, const mp_handler *handler)
+{
+    const mp_dir_config *config = mp_dir_config_of_server(c->base_server);
+    mp_state *state = mp_interp_state(interp);
+    PyObject *connection = mp_connection_new(interp, c, NULL);
+    PyObject *made = NULL, *result = NULL;
+    int status = OK;
+
+    if (connection) {
+        ((mp_connection *)connection)->is_protocol = 1;
+        made =
+            PyObject_CallFunction(state->dispatch_make_handler, "sNOii", "PythonConnectionHandler",
+                                  mp_str_from_fs(handler->text), Py_None, 0, 0);
+    }
+    if (made) {
+        result = PyObject_CallFunction(state->dispatch_run_connection, "OOiN", connection, made,
+                                       mp_flags_of(config), mp_str_from_fs(config->python_path));
+    }
+    if (result) {
+        status = (int)PyLong_AsLong(result);
+    }
+    if (connection) {
+        mp_connection_cut(connection);
+    }
+    Py_XDECREF(connection);
+    Py_XDECREF(made);
+    Py_XDECREF(result);
+    if (PyErr_Occurred()) {
+        ap_log_cerror(APLOG_MARK, APLOG_ERR, 0, c, "KK0109: %s %s could not be run: %s",
+                      "PythonConnectionHandler", handler->text, mp_error_text(c->pool));
+        return OK;
+    }
+    return status;
+}
+
+int mp_dispatch_connection(conn_rec *c, const mp_handler *handler)
+{
+    mp_interp *interp =
+        mp_interpreter_for(mp_interpreter_name_of_server(c->base_server), NULL, c->pool);
+    mp_activity activity;
+    int status;
+
+    if (!interp) {
+        return OK;
+    }
+    mp_activity_begin(&activity, interp, c, NULL);
+    status = call_run_connection(interp, c, handler);
+    mp_activity_end(&activity);
+    return status;
 }
 
 /* Child start and end */
@@ -420,7 +396,7 @@ static apr_status_t end_of_child(void *unused)
 static void import_at_start(const mp_located *import, server_rec *s, apr_pool_t *pool)
 {
     const mp_dir_config *config = mp_dir_config_of_server(s);
-    mp_interp *interp = interpreter_by_name(import->interpreter, NULL, pool);
+    mp_interp *interp = mp_interpreter_for(import->interpreter, NULL, pool);
     mp_attachment before;
 
     if (!interp) {
@@ -443,9 +419,10 @@ void mp_dispatch_start(apr_pool_t *pchild, server_rec *s)
 {
     const mp_process_config *config = mp_process_config_get();
 
-    start_error = NULL;
-    if (mp_interp_start(pchild, config->home, config->optimize, &start_error) != 0) {
-        ap_log_error(APLOG_MARK, APLOG_CRIT, 0, s, "KK0001: %s", start_error);
+    const char *error = NULL;
+    if (mp_interp_start(pchild, config->home, config->optimize, &error) != 0) {
+        ap_log_error(APLOG_MARK, APLOG_CRIT, 0, s, "KK0001: %s", error);
+        mp_interpreters_fail(error);
         return;
     }
     apr_pool_pre_cleanup_register(pchild, NULL, end_of_child);

@@ -11,6 +11,10 @@
  * added. Returns what Apache's hook returns. */
 int mp_dispatch(request_rec *r, mp_phase phase, const mp_handler_list *list);
 
+/* Runs the handler of a connection. Returns DECLINED if it left the connection to
+ * Apache, else OK. */
+int mp_dispatch_connection(conn_rec *c, const mp_handler *handler);
+
 /* Whether req.add_handler() added to this phase. */
 int mp_has_added_handlers(request_rec *r, mp_phase phase);
 

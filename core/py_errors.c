@@ -43,6 +43,8 @@ PyObject *mp_raise_read_error(apr_status_t rv)
 
     if (APR_STATUS_IS_TIMEUP(rv)) {
         text = "Client read error (Timeout?)";
+    } else if (rv == AP_FILTER_ERROR) {
+        text = "Client read error: an input filter failed, and has answered the client";
     } else if (rv == APR_ENOSPC) {
         text = "Client read error: the body is larger than LimitRequestBody allows";
     }

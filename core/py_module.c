@@ -4,6 +4,7 @@
 #include "py_apache.h"
 #include "py_connection.h"
 #include "py_constants.h"
+#include "py_filter.h"
 #include "py_finfo.h"
 #include "py_request.h"
 #include "py_server.h"
@@ -92,20 +93,35 @@ static int apache_exec(PyObject *module)
         PyModule_AddStringConstant(module, "version", MP_VERSION) != 0 ||
         mp_constants_add(module) != 0 || mp_request_setup(module, state) != 0 ||
         mp_connection_setup(module, state) != 0 || mp_server_setup(module, state) != 0 ||
-        mp_finfo_setup(module, state) != 0 || mp_table_setup(module, state) != 0) {
+        mp_finfo_setup(module, state) != 0 || mp_filter_setup(module, state) != 0 ||
+        mp_table_setup(module, state) != 0) {
         return -1;
     }
     return 0;
 }
 
-#define FOR_EACH_OBJECT(DO)                                                                        \
-    DO(state->request_type)                                                                        \
-    DO(state->connection_type) DO(state->server_type) DO(state->finfo_type) DO(state->table_type)  \
-        DO(state->table_iterator_type) DO(state->servers) DO(state->dispatch_run)                  \
-            DO(state->dispatch_make_handler) DO(state->dispatch_add_handler)                       \
-                DO(state->dispatch_run_cleanups) DO(state->dispatch_register_server_cleanup)       \
-                    DO(state->dispatch_import) DO(state->dispatch_shutdown)                        \
-                        DO(state->interpreter_name) DO(state->phase_names)
+/* clang-format off */
+#define FOR_EACH_OBJECT(DO)                             \
+    DO(state->request_type)                             \
+    DO(state->connection_type)                          \
+    DO(state->server_type)                              \
+    DO(state->filter_type)                              \
+    DO(state->finfo_type)                               \
+    DO(state->table_type)                               \
+    DO(state->table_iterator_type)                      \
+    DO(state->servers)                                  \
+    DO(state->dispatch_run)                             \
+    DO(state->dispatch_make_handler)                    \
+    DO(state->dispatch_add_handler)                     \
+    DO(state->dispatch_run_cleanups)                    \
+    DO(state->dispatch_run_filter)                      \
+    DO(state->dispatch_run_connection)                  \
+    DO(state->dispatch_register_server_cleanup)         \
+    DO(state->dispatch_import)                          \
+    DO(state->dispatch_shutdown)                        \
+    DO(state->interpreter_name)                         \
+    DO(state->phase_names)
+/* clang-format on */
 
 static int apache_traverse(PyObject *module, visitproc visit, void *arg)
 {

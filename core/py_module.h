@@ -10,6 +10,7 @@ typedef struct {
     PyTypeObject *request_type;
     PyTypeObject *connection_type;
     PyTypeObject *server_type;
+    PyTypeObject *filter_type;
     PyTypeObject *finfo_type;
     PyTypeObject *table_type;
     PyTypeObject *table_iterator_type;
@@ -20,6 +21,8 @@ typedef struct {
     PyObject *dispatch_make_handler;
     PyObject *dispatch_add_handler;
     PyObject *dispatch_run_cleanups;
+    PyObject *dispatch_run_filter;
+    PyObject *dispatch_run_connection;
     PyObject *dispatch_register_server_cleanup;
     PyObject *dispatch_import;
     PyObject *dispatch_shutdown;

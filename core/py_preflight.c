@@ -70,6 +70,18 @@ static const char *check_paths(apr_pool_t *pool, const mp_process_config *config
     return report;
 }
 
+static const char *describe_start_error(apr_pool_t *pool, const mp_process_config *config,
+                                        const char *error)
+{
+    if (!config->home) {
+        return apr_psprintf(pool, "KK0001: %s\n", error);
+    }
+    return apr_psprintf(pool,
+                        "KK0001: Syntax error on line %d of %s: PythonHome %s: %s: name an "
+                        "environment of the Python that the module was built for\n",
+                        config->home_at.line, config->home_at.file, config->home_at.text, error);
+}
+
 const char *mp_python_preflight(apr_pool_t *pool, const mp_process_config *config)
 {
     const char *error = describe_unreadable(pool, mp_interp_site_packages(pool));
@@ -84,11 +96,12 @@ const char *mp_python_preflight(apr_pool_t *pool, const mp_process_config *confi
         return error;
     }
     if (mp_interp_start(pool, config->home, config->optimize, &error) != 0) {
-        return apr_psprintf(pool, "KK0001: %s\n", error);
+        return describe_start_error(pool, config, error);
     }
     interp = mp_interp_get(MP_MAIN_INTERPRETER, mp_set_up_interpreter, pool, &error);
     if (!interp) {
-        return apr_psprintf(pool, "KK0001: Python started, but could not be set up: %s\n", error);
+        return describe_start_error(
+            pool, config, apr_pstrcat(pool, "Python started, but cannot be set up: ", error, NULL));
     }
     mp_interp_enter(interp, NULL, &before);
     report = check_paths(pool, config);

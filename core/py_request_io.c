@@ -16,22 +16,6 @@
 
 /* Out */
 
-/* data as bytes at hand: bytes-like as it is, str as UTF-8. */
-static int get_data(PyObject *object, Py_buffer *view, const char *what)
-{
-    if (PyUnicode_Check(object)) {
-        Py_ssize_t size;
-        const char *utf8 = PyUnicode_AsUTF8AndSize(object, &size);
-        return utf8 ? PyBuffer_FillInfo(view, object, (void *)utf8, size, 1, PyBUF_SIMPLE) : -1;
-    }
-    if (!PyObject_CheckBuffer(object)) {
-        PyErr_Format(PyExc_TypeError, "%s takes bytes-like objects or str, not %.200s", what,
-                     Py_TYPE(object)->tp_name);
-        return -1;
-    }
-    return PyObject_GetBuffer(object, view, PyBUF_SIMPLE);
-}
-
 PyDoc_STRVAR(write_doc, "write($self, data, flush=1, /)\n--\n\n\
 Write data to the client (manual, 4.5.3).\n\n\
 data: bytes-like, or str, sent as UTF-8.\n\
@@ -58,11 +42,11 @@ static PyObject *request_write(PyObject *op, PyObject *const *args, Py_ssize_t c
     if (count == 2 && (flush = PyObject_IsTrue(args[1])) < 0) {
         return NULL;
     }
-    if (get_data(args[0], &view, "write()") != 0) {
+    if (mp_data_from_object(args[0], &view, "write()") != 0) {
         return NULL;
     }
     out = &self->context->out;
-    if (!flush && mp_body_fits(out, (apr_size_t)view.len)) {
+    if (!flush && mp_body_fits(r, out, (apr_size_t)view.len)) {
         mp_body_gather(r, out, view.buf, (apr_size_t)view.len);
         PyBuffer_Release(&view);
         Py_RETURN_NONE;
@@ -141,7 +125,7 @@ static PyObject *request_sendfile(PyObject *op, PyObject *args)
     PyObject *path;
     long long offset = 0, length = -1;
     apr_file_t *file;
-    apr_finfo_t finfo;
+    apr_finfo_t finfo = {0};
     mp_blocking blocking;
 
     if (!r || !PyArg_ParseTuple(args, "O|LL:sendfile", &path, &offset, &length)) {
@@ -266,23 +250,6 @@ static PyObject *read_body(mp_request *self, Py_ssize_t limit, int by_line)
     return bytes;
 }
 
-/* The optional length argument of read() and readline(): -1 if absent or None. */
-static int get_limit(PyObject *const *args, Py_ssize_t count, Py_ssize_t *limit, const char *name)
-{
-    *limit = -1;
-    if (count > 1) {
-        PyErr_Format(PyExc_TypeError, "%s() takes at most 1 argument (%zd given)", name, count);
-        return -1;
-    }
-    if (count == 1 && args[0] != Py_None) {
-        *limit = PyNumber_AsSsize_t(args[0], PyExc_OverflowError);
-        if (*limit == -1 && PyErr_Occurred()) {
-            return -1;
-        }
-    }
-    return 0;
-}
-
 PyDoc_STRVAR(read_doc, "read($self, len=-1, /)\n--\n\n\
 Read at most len bytes of the request's body, all of it if len is negative; b\"\"\n\
 at its end (manual, 4.5.3). Chunked bodies are read too.\n\n\
@@ -293,8 +260,9 @@ static PyObject *request_read(PyObject *op, PyObject *const *args, Py_ssize_t co
 {
     Py_ssize_t limit;
 
-    return get_limit(args, count, &limit, "read") == 0 ? read_body((mp_request *)op, limit, 0)
-                                                       : NULL;
+    return mp_limit_from_args(args, count, &limit, "read") == 0
+               ? read_body((mp_request *)op, limit, 0)
+               : NULL;
 }
 
 PyDoc_STRVAR(readline_doc, "readline($self, len=-1, /)\n--\n\n\
@@ -304,8 +272,9 @@ static PyObject *request_readline(PyObject *op, PyObject *const *args, Py_ssize_
 {
     Py_ssize_t limit;
 
-    return get_limit(args, count, &limit, "readline") == 0 ? read_body((mp_request *)op, limit, 1)
-                                                           : NULL;
+    return mp_limit_from_args(args, count, &limit, "readline") == 0
+               ? read_body((mp_request *)op, limit, 1)
+               : NULL;
 }
 
 PyDoc_STRVAR(readlines_doc, "readlines($self, sizehint=-1, /)\n--\n\n\
@@ -316,7 +285,7 @@ static PyObject *request_readlines(PyObject *op, PyObject *const *args, Py_ssize
     Py_ssize_t hint, total = 0;
     PyObject *lines;
 
-    if (get_limit(args, count, &hint, "readlines") != 0 || !(lines = PyList_New(0))) {
+    if (mp_limit_from_args(args, count, &hint, "readlines") != 0 || !(lines = PyList_New(0))) {
         return NULL;
     }
     while (hint <= 0 || total < hint) {

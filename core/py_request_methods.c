@@ -4,6 +4,7 @@
 #include <http_log.h>
 #include <http_protocol.h>
 #include <http_request.h>
+#include <util_filter.h>
 #include <util_script.h>
 
 #include "py_convert.h"
@@ -38,13 +39,19 @@ mp_table: what PythonOption set (manual, 4.5.3).");
 
 static PyObject *request_get_options(PyObject *op, PyObject *unused)
 {
-    request_rec *r = mp_request_record((mp_request *)op);
+    mp_request *self = (mp_request *)op;
+    request_rec *r = mp_request_record(self);
 
     if (!r) {
         return NULL;
     }
-    apr_table_t *options = mp_dir_config_of_request(r)->options;
-    return pooled_table((mp_request *)op, options ? options : apr_table_make(r->pool, 1));
+    if (!self->context->options) {
+        /* The configuration's own table lives on: what a handler stores must not. */
+        const apr_table_t *options = mp_dir_config_of_request(r)->options;
+        self->context->options =
+            options ? apr_table_copy(r->pool, options) : apr_table_make(r->pool, 2);
+    }
+    return pooled_table(self, self->context->options);
 }
 
 PyDoc_STRVAR(document_root_doc, "document_root($self, /)\n--\n\n\
@@ -277,6 +284,49 @@ static PyObject *request_add_handler(PyObject *op, PyObject *args)
     return result;
 }
 
+/* add_input_filter(), add_output_filter(). */
+static PyObject *add_filter(mp_request *self, PyObject *object, int is_input)
+{
+    request_rec *r = mp_request_record(self);
+    char *name;
+
+    if (!r || !(name = mp_latin1_from_object(r->pool, object, "name"))) {
+        return NULL;
+    }
+    if (!(is_input ? ap_get_input_filter_handle(name) : ap_get_output_filter_handle(name))) {
+        PyErr_Format(PyExc_ValueError,
+                     "there is no %s filter named %s: register it with Python%sFilter, or load "
+                     "its module",
+                     is_input ? "input" : "output", name, is_input ? "Input" : "Output");
+        return NULL;
+    }
+    if (is_input) {
+        ap_add_input_filter(name, NULL, r, r->connection);
+    } else {
+        ap_add_output_filter(name, NULL, r, r->connection);
+    }
+    Py_RETURN_NONE;
+}
+
+PyDoc_STRVAR(add_input_filter_doc, "add_input_filter($self, name, /)\n--\n\n\
+Have the request's body go through a filter, one of PythonInputFilter or of Apache's\n\
+own. Raises ValueError for an unknown name.");
+
+static PyObject *request_add_input_filter(PyObject *op, PyObject *name)
+{
+    return add_filter((mp_request *)op, name, 1);
+}
+
+PyDoc_STRVAR(add_output_filter_doc, "add_output_filter($self, name, /)\n--\n\n\
+Have the response's body go through a filter, one of PythonOutputFilter or of\n\
+Apache's own; to be called before anything is written. Raises ValueError for an\n\
+unknown name.");
+
+static PyObject *request_add_output_filter(PyObject *op, PyObject *name)
+{
+    return add_filter((mp_request *)op, name, 0);
+}
+
 PyDoc_STRVAR(log_error_doc, "log_error($self, message, level=APLOG_ERR, /)\n--\n\n\
 Write message (str) to the error log, with what Apache says of this request.");
 
@@ -294,6 +344,8 @@ static PyObject *request_log_error(PyObject *op, PyObject *args)
 
 PyMethodDef mp_request_methods[] = {
     {"add_common_vars", request_add_common_vars, METH_NOARGS, add_common_vars_doc},
+    {"add_input_filter", request_add_input_filter, METH_O, add_input_filter_doc},
+    {"add_output_filter", request_add_output_filter, METH_O, add_output_filter_doc},
     {"add_handler", request_add_handler, METH_VARARGS, add_handler_doc},
     {"allow_methods", request_allow_methods, METH_VARARGS, allow_methods_doc},
     {"document_root", request_document_root, METH_NOARGS, document_root_doc},

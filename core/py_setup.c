@@ -4,27 +4,34 @@
 
 #include "py_convert.h"
 
-/* The directory this module's package lies in has to be on sys.path; it is already
- * where that is an environment's site-packages. */
-static int add_site_packages(void)
+/* Imports mod_python._dispatch from the directory this module's package lies in, which
+ * need not be on sys.path (PythonHome), or not before another package of that name.
+ * New reference, or NULL with an exception. */
+static PyObject *import_dispatch(void)
 {
-    apr_pool_t *pool;
     PyObject *path = PySys_GetObject("path"); /* borrowed */
-    PyObject *directory = NULL;
-    int result = -1;
+    PyObject *directory = NULL, *dispatch = NULL;
+    apr_pool_t *pool;
+    int known;
 
     if (!path || apr_pool_create_unmanaged(&pool) != APR_SUCCESS) {
         PyErr_SetString(PyExc_RuntimeError, "there is no sys.path");
-        return -1;
+        return NULL;
     }
     directory = mp_str_from_fs(mp_interp_site_packages(pool));
     apr_pool_destroy(pool);
-    if (directory) {
-        int found = directory == Py_None ? 1 : PySequence_Contains(path, directory);
-        result = found < 0 ? -1 : found ? 0 : PyList_Append(path, directory);
+    if (!directory || (known = PySequence_Contains(path, directory)) < 0 ||
+        PyList_Insert(path, 0, directory) != 0) {
+        Py_XDECREF(directory);
+        return NULL;
     }
-    Py_XDECREF(directory);
-    return result;
+    dispatch = PyImport_ImportModule("mod_python._dispatch");
+    if (dispatch && (PyList_SetSlice(path, 0, 1, NULL) != 0 ||
+                     (!known && PyList_Append(path, directory) != 0))) {
+        Py_CLEAR(dispatch);
+    }
+    Py_DECREF(directory);
+    return dispatch;
 }
 
 int mp_set_up_interpreter(mp_interp *interp)
@@ -33,14 +40,14 @@ int mp_set_up_interpreter(mp_interp *interp)
     mp_state *state;
     int result = -1;
 
-    if (add_site_packages() != 0 || !(module = PyImport_ImportModule("_apache"))) {
+    if (!(module = PyImport_ImportModule("_apache"))) {
         goto done;
     }
     state = mp_state_of_module(module);
     Py_XSETREF(state->interpreter_name, mp_str_from_fs(mp_interp_name(interp)));
     if (!state->interpreter_name ||
         PyObject_SetAttrString(module, "interpreter", state->interpreter_name) != 0 ||
-        !(dispatch = PyImport_ImportModule("mod_python._dispatch"))) {
+        !(dispatch = import_dispatch())) {
         goto done;
     }
 #define TAKE(field, name)                                                                          \
@@ -52,6 +59,8 @@ int mp_set_up_interpreter(mp_interp *interp)
     TAKE(make_handler, "make_handler")
     TAKE(add_handler, "add_handler")
     TAKE(run_cleanups, "run_cleanups")
+    TAKE(run_filter, "run_filter")
+    TAKE(run_connection, "run_connection")
     TAKE(register_server_cleanup, "register_server_cleanup")
     TAKE(import, "import_at_start")
     TAKE(shutdown, "shutdown")

@@ -110,12 +110,14 @@ def _program(named: str | None) -> Path:
 
 def _modules_directory(program: Path) -> Path:
     """Where an Apache keeps its modules: as it was built for, or as distributions lay it out."""
-    candidates = [program.parent.parent / "modules"]
-    if program == Path(version.HTTPD):
-        candidates.insert(0, Path(version.LIBEXECDIR))
+    prefix = program.parent.parent
+    candidates = [prefix / "modules"]
     for library in ("lib", "lib64", "libexec"):
         for name in ("apache2/modules", "httpd/modules", "apache2", "httpd"):
-            candidates.append(program.parent.parent / library / name)
+            candidates.append(prefix / library / name)
+    # A wrapper can be anywhere.
+    built_for = Path(version.LIBEXECDIR)
+    candidates.insert(0 if program == Path(version.HTTPD) else len(candidates), built_for)
     for candidate in candidates:
         if (candidate / "mod_authz_core.so").is_file():
             return candidate

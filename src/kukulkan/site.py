@@ -22,7 +22,8 @@ def handler(req: Any) -> int:
     name, suffix = os.path.splitext(file)
     if suffix.lower() != ".py" or not os.path.isfile(req.filename):
         return apache.HTTP_NOT_FOUND
-    module = apache.import_module(name, path=[directory])
+    reload = req.get_config().get("PythonAutoReload") != "0"
+    module = apache.import_module(name, autoreload=reload, path=[directory])
     answer = getattr(module, "handler", None)
     if answer is None:
         req.log_error(f"{req.filename} has no function named handler", apache.APLOG_ERR)

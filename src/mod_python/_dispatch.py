@@ -5,11 +5,13 @@ and core/py_setup.c only.
 """
 
 import atexit
+import os
 import sys
 from collections.abc import Callable
 from typing import Any
 
 import _apache
+
 from mod_python import _errors, _importer, _log
 from mod_python._errors import SERVER_RETURN, BadResult
 from mod_python._handlers import Handler, resolve_object
@@ -22,6 +24,8 @@ __all__ = [
     "register_server_cleanup",
     "run",
     "run_cleanups",
+    "run_connection",
+    "run_filter",
     "shutdown",
 ]
 
@@ -52,20 +56,20 @@ _GOES_ON_BY_NUMBER = [_GOES_ON[name] for name in _PHASES]
 _Cleanup = tuple[Callable[[Any], object], Any]
 _server_cleanups: list[_Cleanup] = []
 
-_handlers: dict[tuple[int, str, str | None, int, int], Handler] = {}
+_handlers: dict[tuple[str, str, str | None, int, int], Handler] = {}
 
 
 # Handlers
 
 
 def make_handler(
-    phase: int, text: str, directory: str | None, is_location: int, is_silent: int
+    directive: str, text: str, directory: str | None, is_location: int, is_silent: int
 ) -> Handler:
     """The one Handler for a directive's words, made when it is new."""
-    key = (phase, text, directory, is_location, is_silent)
+    key = (directive, text, directory, is_location, is_silent)
     handler = _handlers.get(key)
     if handler is None:
-        handler = Handler(_PHASES[phase], text, directory, bool(is_location), bool(is_silent))
+        handler = Handler(directive, text, directory, bool(is_location), bool(is_silent))
         _handlers[key] = handler
     return handler
 
@@ -79,19 +83,17 @@ def add_handler(
 ) -> None:
     """req.add_handler(): see core/py_request_methods.c."""
     if not isinstance(text, str) and not callable(text):
-        raise TypeError(
-            f"handler must be 'module[::object]' or a callable, not {type(text).__name__}"
-        )
+        raise TypeError(f"handler must be 'module[::object]' or a callable, not {type(text).__name__}")
     running = req._running
     is_location = False
     if directory is None:
         directory = inherited
         if directory is None and running is not None:
             directory, is_location = running.directory, running.is_location
-    elif not directory.endswith("/"):
-        directory += "/"
+    else:
+        directory = os.path.join(os.path.abspath(directory), "")
     if isinstance(text, str):
-        handler = make_handler(phase, text, directory, int(is_location), 0)
+        handler = make_handler(_PHASES[phase], text, directory, int(is_location), 0)
     else:
         handler = Handler(_PHASES[phase], text, directory, is_location)
     if req._added is None:
@@ -136,11 +138,10 @@ def run(
     return status
 
 
-def _call(
-    req: _apache.mp_request, handler: Handler, flags: int, python_path: str | None, status: int
-) -> int:
+def _call(req: _apache.mp_request, handler: Handler, flags: int, python_path: str | None, status: int) -> int:
     """Call one handler; status is that of the one before, for a handler to be skipped."""
     req._running = handler
+    function = None
     try:
         if python_path is not None:
             _importer.set_path(python_path)
@@ -149,15 +150,15 @@ def _call(
             return status
         result = function(req) if not flags & FLAG_PDB else _debug(function, req)
         if result.__class__ is int and -3 < result < 600 and not 0 < result < 100:
-            return result  # type: ignore[no-any-return]
+            return result
         return OK if handler.phase == "PythonCleanupHandler" else _status_from(result)
     except SERVER_RETURN as returned:
         try:
             return _status_from_exception(req, returned)
-        except BadResult as error:
-            return _errors.report(req, handler, error, bool(flags & FLAG_DEBUG), handler.phase)
+        except BaseException as error:
+            return _errors.report(req, handler, error, bool(flags & FLAG_DEBUG), function is not None)
     except BaseException as error:
-        return _errors.report(req, handler, error, bool(flags & FLAG_DEBUG), handler.phase)
+        return _errors.report(req, handler, error, bool(flags & FLAG_DEBUG), function is not None)
 
 
 def _status_from(result: object) -> int:
@@ -169,20 +170,25 @@ def _status_from(result: object) -> int:
     if isinstance(result, int) and not isinstance(result, bool):
         if result in (OK, DECLINED, DONE) or 100 <= result < 600:
             return int(result)
-        raise BadResult(f"returned {result!r}, which is no HTTP status: return apache.OK, "
-                        "DECLINED, DONE or an apache.HTTP_* constant")
+        raise BadResult(
+            f"returned {result!r}, which is no HTTP status: return apache.OK, "
+            "DECLINED, DONE or an apache.HTTP_* constant"
+        )
     if result.__class__.__name__ == "coroutine":
         result.close()  # type: ignore[attr-defined]
-        raise BadResult("is an async function: a handler is called, not awaited; "
-                        "use asyncio.run() in it")
-    raise BadResult(f"returned {result!r:.100}, not a status: end it with 'return apache.OK', or "
-                    "DECLINED, DONE or an apache.HTTP_* constant")
+        raise BadResult("is an async function: a handler is called, not awaited; use asyncio.run() in it")
+    raise BadResult(
+        f"returned {result!r:.100}, not a status: end it with 'return apache.OK', or "
+        "DECLINED, DONE or an apache.HTTP_* constant"
+    )
 
 
 def _status_from_exception(req: _apache.mp_request, returned: SERVER_RETURN) -> int:
     if not returned.args:
-        raise BadResult("raised SERVER_RETURN without a status: "
-                        "raise apache.SERVER_RETURN(apache.HTTP_FORBIDDEN), for example")
+        raise BadResult(
+            "raised SERVER_RETURN without a status: "
+            "raise apache.SERVER_RETURN(apache.HTTP_FORBIDDEN), for example"
+        )
     if len(returned.args) > 1 and returned.args[1]:
         req.status = returned.args[1]
     return _status_from(returned.args[0])
@@ -194,6 +200,54 @@ def _debug(function: Callable[[_apache.mp_request], Any], req: _apache.mp_reques
 
     debugger = pdb.Pdb(stdin=sys.__stdin__, stdout=sys.__stdout__, nosigint=True)
     return debugger.runcall(function, req)
+
+
+# Filters and connections
+
+
+def run_filter(
+    filter: _apache.mp_filter, handler: Handler, flags: int, python_path: str | None
+) -> str | None:
+    """Call the handler of a filter (manual, 4.3); its result is ignored.
+
+    Returns:
+        None; or, if it raised, what to show the client of that ("" for nothing).
+    """
+    function = None
+    try:
+        if python_path is not None:
+            _importer.set_path(python_path)
+        function = handler.resolve(filter, bool(flags & FLAG_RELOAD))
+        if function is not None:
+            function(filter)
+    except BaseException as error:
+        if isinstance(error, OSError) and filter._neighbour_failed:
+            return ""  # the client has gone, or what is behind it: not this handler's fault
+        shown = _errors.report_filter(filter, handler, error, function is not None)
+        return shown if flags & FLAG_DEBUG else ""
+    return None
+
+
+def run_connection(conn: _apache.mp_conn, handler: Handler, flags: int, python_path: str | None) -> int:
+    """Call the handler of a connection (manual, 4.4).
+
+    Returns:
+        DECLINED to leave the connection to Apache, or another status.
+    """
+    function = None
+    try:
+        if python_path is not None:
+            _importer.set_path(python_path)
+        function = handler.resolve(conn, bool(flags & FLAG_RELOAD))
+        if function is None:
+            return DECLINED
+        result = function(conn)
+        return result if isinstance(result, int) else OK
+    except SERVER_RETURN as returned:
+        return int(returned.args[0]) if returned.args else OK
+    except BaseException as error:
+        _errors.report_connection(handler, error, function is not None)
+        return OK
 
 
 # Cleanups
@@ -211,9 +265,7 @@ def run_cleanups(cleanups: list[_Cleanup]) -> None:
 def register_server_cleanup(function: Callable[[Any], object], data: Any = None) -> None:
     """server.register_cleanup(): have function(data) called when the child ends."""
     if not callable(function):
-        raise ValueError(
-            f"register_cleanup() needs a callable, not {type(function).__name__}"
-        )
+        raise ValueError(f"register_cleanup() needs a callable, not {type(function).__name__}")
     _server_cleanups.append((function, data))
 
 
@@ -255,9 +307,7 @@ def import_at_start(text: str, file: str, python_path: str | None, line: int) ->
             function()
     except BaseException as error:
         where = f"PythonImport {text} (line {line} of {file})"
-        _apache._log(
-            f"KK0106: {where}: {_errors.describe(error)}", _apache.APLOG_ERR
-        )
+        _apache._log(f"KK0106: {where}: {_errors.describe(error)}", _apache.APLOG_ERR)
 
 
 sys.argv = ["mod_python"]

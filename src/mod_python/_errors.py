@@ -9,6 +9,7 @@ Exceptions of this package:
           +-- MissingObject    a module lacks the object that a directive names
 """
 
+import contextlib
 import html
 import os
 import traceback
@@ -20,12 +21,30 @@ import _apache
 if TYPE_CHECKING:
     from mod_python._handlers import Handler
 
-__all__ = ["SERVER_RETURN", "BadResult", "MissingObject", "describe", "report", "report_cleanup"]
+__all__ = [
+    "SERVER_RETURN",
+    "BadResult",
+    "MissingObject",
+    "describe",
+    "report",
+    "report_cleanup",
+    "report_connection",
+    "report_filter",
+]
 
 _PACKAGE = os.path.dirname(__file__)
 
+#: How extension modules say that they do not load in a second interpreter: CPython, NumPy,
+#: Cython, PyO3.
+_ONE_INTERPRETER_ONLY = (
+    "does not support loading in subinterpreters",
+    "cannot load module more than once per process",
+    "only be loaded into one interpreter per process",
+    "do not yet support subinterpreters",
+)
 
-class SERVER_RETURN(Exception):  # noqa: N801, N818 - the API's name
+
+class SERVER_RETURN(Exception):
     """Raise it to return a status from anywhere in a handler (manual, 4.2).
 
     SERVER_RETURN(status) counts as returning status; SERVER_RETURN(result, status)
@@ -42,9 +61,16 @@ class MissingObject(AttributeError):
 
 
 def report(
-    req: _apache.mp_request, handler: "Handler", error: BaseException, debug: bool, phase: str
+    req: _apache.mp_request, handler: "Handler", error: BaseException, debug: bool, is_resolved: bool
 ) -> int:
     """Log an exception that left a handler, and answer the client.
+
+    Args:
+        req: The request.
+        handler: Which handler.
+        error: The exception.
+        debug: PythonDebug is On.
+        is_resolved: The handler's code was found, and has raised it.
 
     Returns:
         The status for Apache.
@@ -52,13 +78,36 @@ def report(
     status = _client_fault(req, handler, error)
     if status is not None:
         return status
-    code = _code_of(handler, error)
+    code = _code_of(error, is_resolved)
     # Where a result is wrong or an object missing, a traceback would show this package only.
     text = "" if isinstance(error, BadResult | MissingObject) else _format(error)
     _apache._log(f"{code}: {handler}: {_summary(error)}\n{text}".rstrip(), _apache.APLOG_ERR)
-    if debug and phase != "PythonLogHandler" and not req.sent_bodyct:
+    if debug and handler.phase not in ("PythonLogHandler", "PythonCleanupHandler") and not req.sent_bodyct:
         return _show(req, handler, error, text)
     return _apache.HTTP_INTERNAL_SERVER_ERROR
+
+
+def report_filter(
+    filter: _apache.mp_filter, handler: "Handler", error: BaseException, is_resolved: bool
+) -> str:
+    """Log an exception that left a filter.
+
+    Returns:
+        What was logged.
+    """
+    code = "KK0112" if is_resolved else _code_of(error, is_resolved)
+    text = f"{code}: filter {filter.name}: {handler}: {describe(error)}"
+    _apache._log(text, _apache.APLOG_ERR)
+    return text + "\n"
+
+
+def report_connection(handler: "Handler", error: BaseException, is_resolved: bool) -> None:
+    """Log what ended a connection handler; that the client has gone is no error."""
+    if isinstance(error, OSError) and is_resolved:
+        _apache._log(f"KK0108: {handler}: {_summary(error)}", _apache.APLOG_INFO)
+    else:
+        code = _code_of(error, is_resolved)
+        _apache._log(f"{code}: {handler}: {describe(error)}", _apache.APLOG_ERR)
 
 
 def report_cleanup(function: object, error: BaseException) -> None:
@@ -71,13 +120,14 @@ def describe(error: BaseException) -> str:
     return f"{_summary(error)}\n{_format(error)}"
 
 
-def _client_fault(
-    req: _apache.mp_request, handler: "Handler", error: BaseException
-) -> int | None:
+def _client_fault(req: _apache.mp_request, handler: "Handler", error: BaseException) -> int | None:
     """The status if it is the client who failed: no traceback is of use then."""
     if not isinstance(error, OSError):
         return None
-    status = getattr(error, "status", None)
+    # As req.read() leaves it; urllib's HTTPError has an attribute of this name too.
+    status = vars(error).get("status")
+    if isinstance(status, int) and status < 0:
+        return _apache.DONE  # an input filter has failed, logged that, and answered
     if isinstance(status, int):
         _apache._log(f"KK0111: {handler}: {_summary(error)}", _apache.APLOG_WARNING)
         return status
@@ -87,12 +137,12 @@ def _client_fault(
     return None
 
 
-def _code_of(handler: "Handler", error: BaseException) -> str:
+def _code_of(error: BaseException, is_resolved: bool) -> str:
     if isinstance(error, BadResult):
         return "KK0102"
     if isinstance(error, MissingObject):
         return "KK0103"
-    return "KK0101" if handler.is_resolved else "KK0104"
+    return "KK0101" if is_resolved else "KK0104"
 
 
 def _skip_own_frames(trace: TracebackType | None) -> TracebackType | None:
@@ -105,7 +155,14 @@ def _skip_own_frames(trace: TracebackType | None) -> TracebackType | None:
 
 def _format(error: BaseException) -> str:
     trace = _skip_own_frames(error.__traceback__)
-    return "".join(traceback.format_exception(type(error), error, trace, limit=-100)).rstrip()
+    text = "".join(traceback.format_exception(type(error), error, trace, limit=-100)).rstrip()
+    if isinstance(error, ImportError) and any(words in str(error) for words in _ONE_INTERPRETER_ONLY):
+        text += (
+            f"\n{error.name or 'This extension module'} loads in one interpreter of a process only, "
+            f"and this is '{_apache.interpreter}': run what uses it in one, best in the main one, "
+            "with 'PythonInterpreter main_interpreter'"
+        )
+    return text
 
 
 def _summary(error: BaseException) -> str:
@@ -114,16 +171,16 @@ def _summary(error: BaseException) -> str:
         return str(error)
     if isinstance(error, MissingObject):
         return f"AttributeError: {error}"
-    text = "".join(traceback.format_exception_only(type(error), error)).strip().splitlines()
-    last = text[-1] if text else type(error).__name__
-    if isinstance(error, SyntaxError):
-        return f"{last} ({error.filename}:{error.lineno})"
+    if isinstance(error, SyntaxError) and error.filename is not None:
+        return f"{type(error).__name__}: {error.msg} ({error.filename}:{error.lineno})"
+    # More lines are the message's own, or notes.
+    first = traceback.format_exception_only(type(error), error)[0].splitlines()[0]
     trace = error.__traceback__
     while trace is not None and trace.tb_next is not None:
         trace = trace.tb_next
     if trace is None or os.path.dirname(trace.tb_frame.f_code.co_filename) == _PACKAGE:
-        return last
-    return f"{last} ({trace.tb_frame.f_code.co_filename}:{trace.tb_lineno})"
+        return first
+    return f"{first} ({trace.tb_frame.f_code.co_filename}:{trace.tb_lineno})"
 
 
 def _show(req: _apache.mp_request, handler: "Handler", error: BaseException, text: str) -> int:
@@ -141,8 +198,6 @@ def _show(req: _apache.mp_request, handler: "Handler", error: BaseException, tex
     else:
         req.content_type = "text/plain; charset=utf-8"
         body = f"{title}\n\n{text}\n"
-    try:
+    with contextlib.suppress(OSError):  # the client has gone; the log has it all
         req.write(body.encode("utf-8", "backslashreplace"), 0)
-    except OSError:
-        pass  # the client has gone; the log has it all
     return _apache.DONE

@@ -2,9 +2,8 @@
 
 import inspect
 from collections.abc import Callable
-from typing import Any
+from typing import Any, cast
 
-import _apache
 from mod_python import _importer
 from mod_python._errors import MissingObject
 
@@ -15,23 +14,20 @@ class Handler:
     """One handler of one phase, and what it was resolved to."""
 
     __slots__ = (
+        "_cached",
         "directory",
         "is_location",
-        "is_resolved",
         "is_silent",
         "module",
         "path",
         "phase",
         "text",
-        "_function",
-        "_generation",
-        "_module",
     )
 
     def __init__(
         self,
         phase: str,
-        text: str | Callable[[_apache.mp_request], Any],
+        text: str | Callable[[Any], Any],
         directory: str | None = None,
         is_location: bool = False,
         is_silent: bool = False,
@@ -48,15 +44,13 @@ class Handler:
         self.directory = directory
         self.is_location = is_location
         self.is_silent = is_silent
-        self.is_resolved = False
-        self._function: Callable[[_apache.mp_request], Any] | None = None
-        self._generation = -1
-        self._module: object = None
+        #: The module, what was found in it, and the path generation then: one value, for
+        #: many threads resolve the same handler.
+        self._cached: tuple[object, Callable[[Any], Any], int] | None = None
         if callable(text):
             self.text = f"{text.__module__}::{getattr(text, '__qualname__', text)}"
             self.module = self.path = ""
-            self._function = text
-            self.is_resolved = True
+            self._cached = (None, text, 0)
         else:
             self.text = text
             self.module, _, self.path = text.partition("::")
@@ -65,20 +59,23 @@ class Handler:
     def __str__(self) -> str:
         return f"{self.phase} {self.text}"
 
-    def resolve(
-        self, req: _apache.mp_request, reload: bool
-    ) -> Callable[[_apache.mp_request], Any] | None:
+    def resolve(self, argument: object, reload: bool) -> Callable[[Any], Any] | None:
         """What to call; None if there is nothing and the handler is silent.
+
+        Args:
+            argument: What the handler is called with: request, filter or connection.
+            reload: Whether changed files are noticed.
 
         Raises:
             MissingObject: The module lacks the object.
             Exception: The module cannot be imported.
         """
-        if self._function is not None and (
-            (not reload and self._generation == _importer.path_generation()) or not self.module
+        cached = self._cached
+        if cached is not None and (
+            (not reload and cached[2] == _importer.path_generation()) or not self.module
         ):
-            return self._function
-        return self._resolve(req, reload)
+            return cached[1]
+        return self._resolve(argument, reload)
 
     def _not_found(self) -> str:
         if self.is_location:
@@ -95,10 +92,7 @@ class Handler:
             where = f"in {self.directory}, nor on sys.path"
         return f"no module named '{self.module}' {where}"
 
-    def _resolve(
-        self, req: _apache.mp_request, reload: bool
-    ) -> Callable[[_apache.mp_request], Any] | None:
-        self.is_resolved = False
+    def _resolve(self, argument: object, reload: bool) -> Callable[[Any], Any] | None:
         directory = None if self.is_location else self.directory
         if directory is not None:
             _importer.add_directory(directory)
@@ -108,19 +102,24 @@ class Handler:
             if error.name not in (self.module, self.module.partition(".")[0]):
                 raise  # it is there, and lacks something itself
             raise ModuleNotFoundError(self._not_found(), name=self.module) from None
-        if module is self._module and self._function is not None:
-            function: Any = self._function
+        cached = self._cached
+        is_lasting = True
+        if cached is not None and cached[0] is module:
+            function: Any = cached[1]
         else:
-            function, is_lasting = resolve_object(module, self.path, req, self.is_silent)
-            self._function = function if is_lasting else None
-            self._module = module
-        self._generation = _importer.path_generation()
-        self.is_resolved = True
-        if function is not None and not callable(function):
+            try:
+                function, is_lasting = resolve_object(module, self.path, argument, False)
+            except MissingObject:
+                if self.is_silent:
+                    return None
+                raise
+        if not callable(function):
             raise TypeError(
                 f"{self.path} in module {self.module} is no handler: "
                 f"it is {type(function).__name__}, not a function"
             )
+        if is_lasting:
+            self._cached = (module, function, _importer.path_generation())
         return function  # type: ignore[no-any-return]
 
 
@@ -145,6 +144,6 @@ def resolve_object(module: object, path: str, argument: object, silent: bool) ->
             where = getattr(module, "__file__", module)
             raise MissingObject(f"module '{where}' contains no '{path}'") from None
         if inspect.isclass(found):
-            found = found(argument)
+            found = cast(Any, found)(argument)
             is_lasting = False
     return found, is_lasting

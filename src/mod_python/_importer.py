@@ -51,7 +51,11 @@ class _Loaded:
 _loaded: dict[tuple[str, str | None], _Loaded] = {}
 _locks: dict[tuple[str, str | None], threading.RLock] = {}
 _locks_lock = threading.Lock()
+#: What is being imported, each by the thread that has its lock.
+_busy: set[tuple[str, str | None]] = set()
 
+#: By PythonPath: one that refers to sys.path would make that grow at each change.
+_paths: dict[str, list[str]] = {}
 _path_text: str | None = None
 _path_generation = 0
 
@@ -78,7 +82,10 @@ def set_path(text: str) -> None:
     """Have sys.path be what this PythonPath says, unless it was the last one set."""
     global _path_text, _path_generation
     if text != _path_text:
-        sys.path[:] = evaluate_path(text)
+        path = _paths.get(text)
+        if path is None:
+            path = _paths[text] = evaluate_path(text)
+        sys.path[:] = path
         _path_text = text
         _path_generation += 1
 
@@ -121,13 +128,18 @@ def load(name: str, directory: str | None = None, reload: bool = True) -> Module
         return loaded.module
     with _lock_for(key):
         loaded = _loaded.get(key)
-        if loaded is None:
-            loaded = _import(name, directory)
-        elif not loaded.is_current():
-            assert loaded.path is not None
-            stamp = _stamp_of(loaded.path)
-            loaded = _Loaded(_execute(loaded.module.__name__, loaded.path), loaded.path, stamp)
-        _loaded[key] = loaded
+        if key in _busy:
+            # The module imports itself, by way of others: as far as it has got.
+            return sys.modules[loaded.module.__name__] if loaded else _import(name, directory).module
+        _busy.add(key)
+        try:
+            if loaded is None:
+                loaded = _import(name, directory)
+            elif not loaded.is_current():
+                loaded = _renew(loaded)
+            _loaded[key] = loaded
+        finally:
+            _busy.discard(key)
     return loaded.module
 
 
@@ -148,20 +160,24 @@ def _import(name: str, directory: str | None) -> _Loaded:
     top, _, rest = name.partition(".")
     path = _find(directory, top) if directory else None
     if path is None:
-        module = importlib.import_module(name)
-        return _from_sys_path(module)
+        return _from_sys_path(importlib.import_module(name))
     top_name = _free_name(top, path)
     if rest:
         # The package first; what is inside it is then found through its __path__.
-        load_package = top_name not in sys.modules
-        if load_package:
-            _execute(top_name, path)
-        return _from_sys_path(importlib.import_module(f"{top_name}.{rest}"))
+        package = load(top, directory, reload=False)
+        return _from_sys_path(importlib.import_module(f"{package.__name__}.{rest}"))
     stamp = _stamp_of(path)
-    module = sys.modules.get(top_name)
-    if module is None or _file_of(module) != path:
-        module = _execute(top_name, path)
-    return _Loaded(module, path, stamp)
+    if top_name in sys.modules and _file_of(sys.modules[top_name]) == path:
+        # An import statement's: import_module() waits until another thread is done with it.
+        return _Loaded(importlib.import_module(top_name), path, stamp)
+    return _Loaded(_execute(top_name, path), path, stamp)
+
+
+def _renew(loaded: _Loaded) -> _Loaded:
+    """The module executed anew, from its changed file."""
+    assert loaded.path is not None
+    stamp = _stamp_of(loaded.path)
+    return _Loaded(_execute(loaded.module.__name__, loaded.path), loaded.path, stamp)
 
 
 def _from_sys_path(module: ModuleType) -> _Loaded:
@@ -192,8 +208,8 @@ def _free_name(name: str, path: str) -> str:
     other = sys.modules.get(name)
     if other is None or _file_of(other) == path:
         return name
-    directory = os.path.dirname(path)
-    return f"{name}@{directory}".replace(".", "_")
+    directory = os.path.dirname(path).replace("%", "%25").replace(".", "%2E")
+    return f"{name}@{directory}"
 
 
 def _execute(name: str, path: str) -> ModuleType:

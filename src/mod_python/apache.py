@@ -3,39 +3,33 @@
 It can be imported inside httpd only, where the module `_apache` is built in.
 """
 
+# The names that the star brings are this module's own, for type checkers too:
+# mypy: implicit-reexport
+
 from typing import TYPE_CHECKING, Any
 
+import _apache
 from _apache import *  # noqa: F403
-from _apache import (
-    DECLINED,
-    HTTP_INTERNAL_SERVER_ERROR,
-    OK,
-    _main_server,
-    config_tree,
-    exists_config_define,
-    interpreter,
-    log_error,
-    mpm_query,
-    server_root,
-    table,
-)
+
 from mod_python import _importer
-from mod_python._errors import SERVER_RETURN
+from mod_python._errors import SERVER_RETURN as SERVER_RETURN
 from mod_python._handlers import resolve_object as _resolve_object
 
 if TYPE_CHECKING:
     from types import ModuleType
 
+    from mod_python._logging import LogHandler as LogHandler
+
 #: Obsolete alias of table (manual, 4.5.1).
-make_table = table
+make_table = _apache.table
 
 #: The server object of the main server.
-main_server = _main_server()
+main_server = _apache._main_server()
 
 # Older names of results.
-REQ_PROCEED = OK
-REQ_NOACTION = DECLINED
-REQ_ABORTED = HTTP_INTERNAL_SERVER_ERROR
+REQ_PROCEED = _apache.OK
+REQ_NOACTION = _apache.DECLINED
+REQ_ABORTED = _apache.HTTP_INTERNAL_SERVER_ERROR
 REQ_EXIT = "REQ_EXIT"
 
 # Items of req.finfo and req.parsed_uri (manual, 4.5.3).
@@ -96,7 +90,7 @@ def import_module(
     """
     reload = autoreload is None or bool(autoreload)
     if log:
-        log_error(f"mod_python: importing {name}", APLOG_NOTICE)  # noqa: F405
+        _apache.log_error(f"mod_python: importing {name}", _apache.APLOG_NOTICE)
     directory = next((item for item in path or () if _importer.contains(item, name)), None)
     return _importer.load(name, directory, reload)
 
@@ -110,9 +104,11 @@ def resolve_object(module: Any, path: str, arg: Any = None, silent: bool = False
     return _resolve_object(module, path, arg, silent)[0]
 
 
-def __getattr__(name: str) -> Any:
-    if name == "LogHandler":  # imports logging, which not every program needs
-        from mod_python._logging import LogHandler
+if not TYPE_CHECKING:  # a type checker would take any name then
 
-        return LogHandler
-    raise AttributeError(f"module 'mod_python.apache' has no attribute '{name}'")
+    def __getattr__(name: str) -> Any:
+        if name == "LogHandler":  # imports logging, which not every program needs
+            from mod_python._logging import LogHandler
+
+            return LogHandler
+        raise AttributeError(f"module 'mod_python.apache' has no attribute '{name}'")

@@ -70,7 +70,7 @@ def test_subdirectories_are_not_on_the_path(httpd):
         {"subdir/only_in_subdir.py": MYSCRIPT},
     )
     assert site.get("x.py").status_code == 500
-    site.expect_log("KK0104.*ModuleNotFoundError: No module named 'only_in_subdir'")
+    site.expect_log("KK0104: PythonHandler only_in_subdir: ModuleNotFoundError")
 
 
 def test_package_notation(httpd):

@@ -25,7 +25,6 @@ ERRORS = {
     "HTTP_CONFLICT": 409,
     "HTTP_GONE": 410,
     "HTTP_UNSUPPORTED_MEDIA_TYPE": 415,
-    "HTTP_IM_A_TEAPOT": 418,
     "HTTP_LOCKED": 423,
     "HTTP_INTERNAL_SERVER_ERROR": 500,
     "HTTP_NOT_IMPLEMENTED": 501,
@@ -138,4 +137,4 @@ def test_server_level_directive_adds_no_directory(httpd):
         {"htdocs/not_on_path.py": "def handler(req): return 0\n"},
     )
     assert server.get("x").status_code == 500
-    server.expect_log("KK0104.*No module named 'not_on_path'")
+    server.expect_log("KK0104: PythonHandler not_on_path: ModuleNotFoundError")

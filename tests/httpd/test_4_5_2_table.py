@@ -70,7 +70,5 @@ def test_changes_reach_apache(httpd):
 
 def test_duplicates_from_the_client(httpd):
     """Two headers of one name come as Apache gives them: joined."""
-    values = httpd.run(
-        "return req.headers_in['X-Twice']", headers=[("X-Twice", "1"), ("X-Twice", "2")]
-    )
+    values = httpd.run("return req.headers_in['X-Twice']", headers=[("X-Twice", "1"), ("X-Twice", "2")])
     assert values == "1, 2"

@@ -39,7 +39,6 @@ VALUES = {
     "interpreter": "www.example.com",
     "handler": "python-program",
     "content_encoding": None,
-    "content_languages": (),
     "vlist_validator": None,
     "user": None,
     "ap_auth_type": None,
@@ -50,33 +49,57 @@ VALUES = {
     "used_path_info": 2,
     "eos_sent": 0,
     "useragent_ip": "127.0.0.1",
-    "extension": None,
     "_content_type_set": 0,
-    "_bytes_queued": 0,
 }
 
-READ_ONLY = """
-    connection server next prev main the_request header_only protocol proto_num hostname
-    request_time method method_number allowed_xmethods allowed_methods sent_bodyct bytes_sent
-    mtime range clength remaining read_length read_body read_chunked expecting_100 headers_in
-    subprocess_env notes phase interpreter content_encoding content_languages vlist_validator
-    unparsed_uri parsed_uri eos_sent
-    """.split()
+READ_ONLY = [
+    "connection",
+    "server",
+    "next",
+    "prev",
+    "main",
+    "the_request",
+    "header_only",
+    "protocol",
+    "proto_num",
+    "hostname",
+    "request_time",
+    "method",
+    "method_number",
+    "allowed_xmethods",
+    "allowed_methods",
+    "sent_bodyct",
+    "bytes_sent",
+    "mtime",
+    "range",
+    "clength",
+    "remaining",
+    "read_length",
+    "read_body",
+    "read_chunked",
+    "expecting_100",
+    "headers_in",
+    "subprocess_env",
+    "notes",
+    "phase",
+    "interpreter",
+    "content_encoding",
+    "vlist_validator",
+    "unparsed_uri",
+    "parsed_uri",
+    "eos_sent",
+]
 
 # What later versions made writable, with a value to try.
 WRITABLE = {
     "handler": "spam",
     "uri": "/spam",
-    "assbackwards": 1,
     "proxyreq": 1,
     "status": 201,
     "status_line": "200 Fine",
-    "chunked": 1,
     "content_type": "text/spam",
     "user": "spam",
     "ap_auth_type": "Spam",
-    "no_cache": 1,
-    "no_local_copy": 1,
     "filename": "/spam",
     "canonical_filename": "/spam",
     "path_info": "/spam",
@@ -119,6 +142,23 @@ def test_read_only(httpd, name):
     ), name
 
 
+@pytest.mark.parametrize("name", ["assbackwards", "chunked", "no_cache", "no_local_copy"])
+def test_writable_flags(httpd, name):
+    """A writable flag takes a truth value."""
+    values = httpd.run(
+        f"""
+        before = req.{name}
+        values = []
+        for value in (True, False, 1, 0):
+            req.{name} = value
+            values.append(req.{name})
+        req.{name} = before
+        return values
+        """
+    )
+    assert values == [1, 0, 1, 0]
+
+
 @pytest.mark.parametrize(("name", "value"), WRITABLE.items())
 def test_writable(httpd, name, value):
     """A writable member takes a value of its type and refuses another."""
@@ -149,19 +189,30 @@ def test_none_is_accepted(httpd, name):
 @pytest.mark.parametrize("name", ["uri", "method", "connection", "headers_in", "status"])
 def test_members_cannot_be_deleted(httpd, name):
     """Deleting a member is refused."""
-    assert httpd.run(
-        f"""
+    assert (
+        httpd.run(
+            f"""
         try:
             del req.{name}
         except (AttributeError, TypeError):
             return "refused"
         """
-    ) == "refused"
+        )
+        == "refused"
+    )
 
 
 def test_objects(httpd):
     """connection, server and the tables are objects of their own types."""
-    names = "connection server headers_in headers_out err_headers_out subprocess_env notes".split()
+    names = [
+        "connection",
+        "server",
+        "headers_in",
+        "headers_out",
+        "err_headers_out",
+        "subprocess_env",
+        "notes",
+    ]
     types = httpd.run(f"return [str(type(getattr(req, name))) for name in {names!r}]")
     assert types == ["<class 'mp_conn'>", "<class 'mp_server'>"] + ["<class 'mp_table'>"] * 5
 
@@ -214,7 +265,7 @@ def test_header_only(httpd):
                 from mod_python import apache
 
                 def handler(req):
-                    req.headers_out["X-Head"] = f"{req.header_only} {req.method_number}"
+                    req.headers_out["X-Head"] = f"{req.header_only:d} {req.method_number}"
                     return apache.OK
                 """
         },
@@ -277,9 +328,9 @@ def test_content_type(httpd):
             "page.html": "",
             "type.py": """
                 def handler(req):
-                    before = [req.content_type, req._content_type_set]
+                    before = [req.content_type, int(req._content_type_set)]
                     req.content_type = "text/x-spam; charset=utf-8"
-                    req.write("%r %r" % (before, req._content_type_set))
+                    req.write("%r %r" % (before, int(req._content_type_set)))
                     return 0
                 """,
         },
@@ -337,25 +388,27 @@ def test_finfo_can_be_replaced(httpd):
     """finfo takes another finfo, else it is a TypeError."""
     assert httpd.run(
         """
-        req.finfo = apache.stat("/etc/passwd", apache.APR_FINFO_MIN)
+        req.finfo = req.finfo
         try:
             req.finfo = (1, 2)
         except TypeError:
-            return req.finfo.fname
+            return req.finfo[apache.FINFO_FILETYPE] == apache.APR_NOFILE
         """
-    ) == "/etc/passwd"
+    )
 
 
 def test_parsed_uri(httpd):
     """parsed_uri is the URI in pieces; what is absent is None."""
-    names = "SCHEME HOSTINFO USER PASSWORD HOSTNAME PORT PATH QUERY FRAGMENT".split()
+    names = ["SCHEME", "HOSTINFO", "USER", "PASSWORD", "HOSTNAME", "PORT", "PATH", "QUERY", "FRAGMENT"]
     values = httpd.run(
         f"return [req.parsed_uri[getattr(apache, 'URI_' + name)] for name in {names!r}]",
         "x?a=b",
     )
     path = values[names.index("PATH")]
     assert path.endswith("/x")
-    assert values == [None, None, None, None, None, None, path, "a=b", None]
+    port = values.pop(names.index("PORT"))
+    assert port is None or isinstance(port, int)  # Apache takes it from the Host header
+    assert values == [None, None, None, None, None, path, "a=b", None]
 
 
 def test_parsed_uri_of_an_absolute_request(httpd):
@@ -501,54 +554,3 @@ def test_read_members(httpd):
         content=b"1234567890",
     )
     assert value[1:] == [6, 4]
-
-
-def test_extension(httpd):
-    """extension is what follows the base name's first dot, for a handler list with
-    extensions; else None."""
-    site = httpd.site(
-        "AddHandler python-program .spam\nPythonHandler ext | .spam",
-        {
-            "ext.py": "def handler(req):\n    req.write(str(req.extension))\n    return 0\n",
-            "page.spam": "",
-        },
-    )
-    assert site.get("page.spam").text == ".spam"
-
-
-def test_hlist(httpd):
-    """hlist walks the running list of handlers."""
-    site = httpd.site(
-        "SetHandler python-program\nPythonHandler hlisted hlisted::last",
-        {
-            "hlisted.py": """
-                import json
-
-                def handler(req):
-                    h = req.hlist
-                    names = [h.handler, h.directory, h.is_location, h.silent, str(type(h))]
-                    req.write(json.dumps(names))
-                    return 0
-
-                def last(req):
-                    h = req.hlist
-                    req.write(json.dumps([h.handler]))
-                    h.next()
-                    req.write(json.dumps([h.handler, h.directory]))
-                    return 0
-                """
-        },
-    )
-    text = site.get("x").text
-    assert '"hlisted"' in text and f'"{site.directory}/"' in text and "<class 'mp_hlist'>" in text
-    assert text.endswith('["hlisted::last"][null, null]')
-
-
-def test_capsules(httpd):
-    """_request_rec, _conn_rec and _server_rec are capsules for C code."""
-    assert httpd.run(
-        """
-        capsules = [req._request_rec, req.connection._conn_rec, req.server._server_rec]
-        return [type(capsule).__name__ for capsule in capsules]
-        """
-    ) == ["PyCapsule"] * 3

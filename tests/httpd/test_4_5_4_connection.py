@@ -12,10 +12,24 @@ VALUES = {
     "double_reverse": 0,
 }
 
-READ_ONLY = """
-    base_server child_num local_addr remote_addr client_addr remote_ip client_ip remote_host
-    remote_logname aborted double_reverse keepalives local_ip local_host id notes
-    """.split()
+READ_ONLY = [
+    "base_server",
+    "child_num",
+    "local_addr",
+    "remote_addr",
+    "client_addr",
+    "remote_ip",
+    "client_ip",
+    "remote_host",
+    "remote_logname",
+    "aborted",
+    "double_reverse",
+    "keepalives",
+    "local_ip",
+    "local_host",
+    "id",
+    "notes",
+]
 
 
 def test_values(httpd):
@@ -142,14 +156,17 @@ def test_notes_live_as_long_as_the_connection(httpd):
 @pytest.mark.parametrize("name", READ_ONLY)
 def test_read_only(httpd, name):
     """A read-only member refuses assignment."""
-    assert httpd.run(
-        f"""
+    assert (
+        httpd.run(
+            f"""
         try:
             req.connection.{name} = 1
         except (AttributeError, TypeError):
             return "refused"
         """
-    ) == "refused"
+        )
+        == "refused"
+    )
 
 
 def test_user(httpd):

@@ -23,11 +23,7 @@ def test_in_htaccess(httpd):
 )
 def test_in_every_context(httpd, scope):
     """It may stand in the server, a virtual host, a directory, a location."""
-    directives = (
-        "SetHandler python-program\n"
-        "PythonPath \"sys.path + ['${root}/lib']\"\n"
-        "PythonHandler content"
-    )
+    directives = "SetHandler python-program\nPythonPath \"sys.path + ['${root}/lib']\"\nPythonHandler content"
     server = httpd(scope.format(directives), {"lib/content.py": CODE})
     assert server.get("x").text == "handled PythonHandler"
 

@@ -53,9 +53,7 @@ def test_headers_set_early_are_sent(httpd):
 def test_not_allowed_in_sections(httpd, section):
     """Inside a section it is a configuration error."""
     close = section.split()[0]
-    status, text = httpd.configtest(
-        f"<{section}>\nPythonPostReadRequestHandler early\n</{close}>\n"
-    )
+    status, text = httpd.configtest(f"<{section}>\nPythonPostReadRequestHandler early\n</{close}>\n")
     assert status != 0
     assert "line 2 of" in text and "PythonPostReadRequestHandler" in text
 

@@ -25,8 +25,6 @@ def test_by_address(httpd):
 
 def test_does_not_replace_other_restrictions(httpd):
     """OK does not open what Apache's own modules refuse."""
-    site = httpd.site(
-        "PythonAccessHandler access\nRequire all denied", {"access.py": CODE, "page.txt": "x"}
-    )
+    site = httpd.site("PythonAccessHandler access\nRequire all denied", {"access.py": CODE, "page.txt": "x"})
     assert site.get("page.txt").status_code == 403
     site.expect_log("AH01630: client denied by server configuration")

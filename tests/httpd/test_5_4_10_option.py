@@ -29,9 +29,7 @@ def test_inner_scopes_override(httpd):
             PythonOption d directory
         </Directory>
         """
-    options = httpd(config).run(
-        ALL, config="PythonOption d htaccess", headers={"Host": "one.example"}
-    )
+    options = httpd(config).run(ALL, config="PythonOption d htaccess", headers={"Host": "one.example"})
     assert options == {"a": "server", "b": "host", "c": "directory", "d": "htaccess"}
 
 

@@ -18,9 +18,7 @@ def test_replaces_the_path(httpd):
 
 def test_is_evaluated(httpd):
     """sys.path may be used in it."""
-    path = httpd.run(
-        PATH, config="PythonPath \"sys.path + ['/appended']\"\nPythonInterpreter path2"
-    )
+    path = httpd.run(PATH, config="PythonPath \"sys.path + ['/appended']\"\nPythonInterpreter path2")
     assert path[-1] == "/appended"
 
 

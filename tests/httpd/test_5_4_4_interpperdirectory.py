@@ -19,7 +19,7 @@ def test_file_need_not_exist(httpd):
 
 def test_directory_itself(httpd):
     """A directory counts as itself, with or without slash at the end."""
-    site = httpd.site(CONFIG, {"telling.py": CODE, "sub/page.txt": ""})
+    site = httpd.site(CONFIG + "\nDirectorySlash Off", {"telling.py": CODE, "sub/page.txt": ""})
     assert site.get("").text == f"{site.directory}/"
     assert site.get("sub").text == f"{site.directory}/sub/"
 
@@ -38,7 +38,5 @@ def test_interpreter_wins(httpd):
 
 def test_off(httpd):
     """Off inside beats On outside."""
-    site = httpd("PythonInterpPerDirectory On").site(
-        CONFIG.replace("On", "Off"), {"telling.py": CODE}
-    )
+    site = httpd("PythonInterpPerDirectory On").site(CONFIG.replace("On", "Off"), {"telling.py": CODE})
     assert site.get("x").text == "www.example.com"

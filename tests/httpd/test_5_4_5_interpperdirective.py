@@ -26,25 +26,6 @@ def test_two_directives(httpd):
     assert site.get("x").text == f"{site.directory}/"
 
 
-def test_directory_given_to_add_handler(httpd):
-    """For a handler added with a directory it is that directory."""
-    site = httpd.site(
-        "SetHandler python-program\nPythonInterpPerDirective On\nPythonFixupHandler adding",
-        {
-            "adding.py": """
-                import os
-
-                def fixuphandler(req):
-                    here = os.path.dirname(__file__)
-                    req.add_handler("PythonHandler", "telling", here + "/sub")
-                    return 0
-                """,
-            "sub/telling.py": CODE,
-        },
-    )
-    assert site.get("x").text == f"{site.directory}/sub/"
-
-
 def test_interpreter_wins(httpd):
     """PythonInterpreter overrides it."""
     site = httpd.site(CONFIG + "\nPythonInterpreter forced", {"telling.py": CODE})

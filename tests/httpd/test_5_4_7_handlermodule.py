@@ -89,9 +89,8 @@ def test_server_level(httpd):
 
 
 def test_module_that_is_missing(httpd):
-    """A module that cannot be imported is an error, though."""
-    site = httpd.site(
-        "SetHandler python-program\nPythonHandlerModule no_such_module", {"page.txt": "x"}
-    )
+    """A module that cannot be imported is an error, though, in each phase that runs."""
+    site = httpd.site("SetHandler python-program\nPythonHandlerModule no_such_module", {"page.txt": "x"})
     assert site.get("page.txt").status_code == 500
-    site.expect_log("KK0104.*No module named 'no_such_module'")
+    for phase in ("Init", "Log", "Cleanup"):
+        site.expect_log(f"KK0104: Python{phase}Handler no_such_module: ModuleNotFoundError")

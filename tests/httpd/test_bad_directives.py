@@ -43,7 +43,7 @@ def test_wrong_directive(httpd, directive, message):
     status, text = httpd.configtest(f"# a comment\n{directive}\n")
     assert status != 0, text
     assert "line 2 of" in text and "conf/test.conf" in text
-    first, _, cause = text.partition("test.conf:")
+    _, _, cause = text.partition("test.conf:")
     assert re.search(message, cause.replace("\n", " ")), text
 
 

@@ -7,24 +7,30 @@ PYTHON = "SetHandler python-program\nPythonHandler bad\n"
 
 # What the module has, and what the log says about it.
 BAD = {
-    "raises": ("def handler(req):\n    raise ValueError('spam')", "KK0101: PythonHandler bad.*ValueError: spam"),
+    "raises": (
+        "def handler(req):\n    raise ValueError('spam')",
+        "KK0101: PythonHandler bad.*ValueError: spam",
+    ),
     "returns None": ("def handler(req):\n    pass", "KK0102: PythonHandler bad.*None"),
-    "returns a str": ("def handler(req):\n    return 'OK'", "KK0102: PythonHandler bad.*str"),
+    "returns a str": ("def handler(req):\n    return 'OK'", "KK0102: PythonHandler bad.*'OK'"),
     "returns 9999": ("def handler(req):\n    return 9999", "KK0102: PythonHandler bad.*9999"),
     "returns -7": ("def handler(req):\n    return -7", "KK0102: PythonHandler bad.*-7"),
     "returns 10**30": ("def handler(req):\n    return 10**30", "KK0102: PythonHandler bad"),
-    "returns 0.0": ("def handler(req):\n    return 0.0", "KK0102: PythonHandler bad.*float"),
+    "returns 0.0": ("def handler(req):\n    return 0.0", "KK0102: PythonHandler bad.*0.0"),
     "recurses": ("def handler(req):\n    return handler(req)", "KK0101: PythonHandler bad.*RecursionError"),
     "is missing": ("x = 1", "KK0103: PythonHandler bad.*contains no 'handler'"),
-    "is None": ("handler = None", "KK010[123]: PythonHandler bad"),
-    "is not callable": ("handler = 3", "KK010[123]: PythonHandler bad"),
+    "is None": ("handler = None", "KK010[1-4]: PythonHandler bad"),
+    "is not callable": ("handler = 3", "KK010[1-4]: PythonHandler bad"),
     "takes no argument": ("def handler():\n    return 0", "KK0101: PythonHandler bad.*TypeError"),
     "has a syntax error": ("def handler(req:\n", "KK0104: PythonHandler bad.*SyntaxError"),
     "fails on import": ("1 / 0", "KK0104: PythonHandler bad.*ZeroDivisionError"),
     "exits": ("import sys\ndef handler(req):\n    sys.exit()", "KK0101: PythonHandler bad.*SystemExit"),
     "exits with 3": ("def handler(req):\n    raise SystemExit(3)", "KK0101: PythonHandler bad.*SystemExit"),
     "exits on import": ("import sys\nsys.exit()", "KK0104: PythonHandler bad.*SystemExit"),
-    "interrupts": ("def handler(req):\n    raise KeyboardInterrupt", "KK0101: PythonHandler bad.*KeyboardInterrupt"),
+    "interrupts": (
+        "def handler(req):\n    raise KeyboardInterrupt",
+        "KK0101: PythonHandler bad.*KeyboardInterrupt",
+    ),
     "raises its own": (
         "class Own(BaseException): pass\ndef handler(req):\n    raise Own('x')",
         "KK0101: PythonHandler bad.*Own: x",
@@ -43,7 +49,7 @@ BAD = {
     ),
     "raises SERVER_RETURN of a str": (
         "from mod_python import apache\ndef handler(req):\n    raise apache.SERVER_RETURN('x')",
-        "KK0102: PythonHandler bad.*str",
+        "KK0102: PythonHandler bad.*'x'",
     ),
     "is not UTF-8": ("x = '\udcff'", "KK0104: PythonHandler bad.*(SyntaxError|UnicodeDecodeError)"),
     "has a NUL": ("x = '\0'", "KK0104: PythonHandler bad.*(SyntaxError|ValueError)"),
@@ -100,13 +106,14 @@ def test_missing_module(httpd):
     site = httpd.site("SetHandler python-program\nPythonHandler no.such.module")
     assert site.get("x").status_code == 500
     record = site.expect_log("KK0104: PythonHandler no.such.module")
-    assert "ModuleNotFoundError: No module named 'no'" in record.message
+    assert "ModuleNotFoundError: no module named 'no.such.module'" in record.message
 
 
 def test_missing_attribute_on_the_way(httpd):
     """An attribute of the object's path that is not there."""
     site = httpd.site(
-        "SetHandler python-program\nPythonHandler bad::a.b.c", {"bad.py": "class a:\n    def __init__(self, req): pass\n"}
+        "SetHandler python-program\nPythonHandler bad::a.b.c",
+        {"bad.py": "class a:\n    def __init__(self, req): pass\n"},
     )
     assert site.get("x").status_code == 500
     assert f"module '{site.directory}/bad.py' contains no 'a.b" in site.expect_log("KK0103").message
@@ -114,9 +121,7 @@ def test_missing_attribute_on_the_way(httpd):
 
 def test_record_names_the_place(httpd):
     """The record names the file and line where it happened."""
-    site = httpd.site(
-        PYTHON, {"bad.py": "def handler(req):\n    helper()\n\ndef helper():\n    1 / 0\n"}
-    )
+    site = httpd.site(PYTHON, {"bad.py": "def handler(req):\n    helper()\n\ndef helper():\n    1 / 0\n"})
     assert site.get("x").status_code == 500
     message = site.expect_log("KK0101: PythonHandler bad").message
     assert f"ZeroDivisionError: division by zero ({site.directory}/bad.py:5)" in message
@@ -175,9 +180,9 @@ def test_deep_recursion_in_a_thread(httpd):
 
 
 def test_handler_that_closes_stderr(httpd):
-    """A handler that closes sys.stderr and sys.stdout does no harm."""
+    """A handler that takes sys.stderr and sys.stdout away does no harm."""
     site = httpd.site(
-        PYTHON,
+        PYTHON + "PythonInterpreter without_streams",
         {"bad.py": "import sys\ndef handler(req):\n    sys.stderr = sys.stdout = None\n    1 / 0\n"},
     )
     assert site.get("x").status_code == 500
@@ -188,5 +193,5 @@ def test_print_reaches_the_log(httpd):
     """What is printed reaches the error log."""
     server = httpd()
     server.run("import sys\nprint('to stdout')\nprint('to stderr', file=sys.stderr)")
-    server.expect_log("to stdout")
+    assert "[client 127.0.0.1:" in server.expect_log("to stdout").message
     server.expect_log("to stderr")

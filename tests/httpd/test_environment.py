@@ -2,6 +2,9 @@
 
 import sys
 import sysconfig
+from pathlib import Path
+
+from plugins.installation import MODULE
 
 
 def test_prefix_is_the_environments(httpd):
@@ -10,16 +13,14 @@ def test_prefix_is_the_environments(httpd):
     server = httpd(environ=(("PATH", "/nonexistent"),))
     prefix, executable, path = server.run("import sys\nreturn [sys.prefix, sys.executable, sys.path]")
     assert prefix == sys.prefix
-    assert executable == sys.executable
+    assert Path(executable).parent == Path(sys.prefix, "bin")
     assert sysconfig.get_path("purelib") in path
 
 
 def test_every_interpreter(httpd):
     """In every interpreter."""
     for name in ("main_interpreter", "another"):
-        assert httpd.run("import sys\nreturn sys.prefix", config=f"PythonInterpreter {name}") == (
-            sys.prefix
-        )
+        assert httpd.run("import sys\nreturn sys.prefix", config=f"PythonInterpreter {name}") == (sys.prefix)
 
 
 def test_version(httpd):
@@ -28,11 +29,18 @@ def test_version(httpd):
 
 
 def test_python_home(httpd):
-    """PythonHome names another environment."""
+    """PythonHome names the environment."""
+    server = httpd(f'PythonHome "{sys.prefix}"')
+    assert server.run("import sys\nreturn sys.prefix") == sys.prefix
+
+
+def test_python_home_elsewhere(httpd):
+    """It may be another environment: its prefix and packages count, and the module's
+    own package is still found."""
     server = httpd(f'PythonHome "{sys.base_prefix}"')
-    prefix, path = server.run("import sys\nreturn [sys.prefix, sys.path]")
+    prefix, package = server.run("import sys, mod_python\nreturn [sys.prefix, mod_python.__file__]")
     assert prefix == sys.base_prefix
-    assert sysconfig.get_path("purelib") not in path or sys.prefix == sys.base_prefix
+    assert Path(package).is_relative_to(MODULE.parent)
 
 
 def test_python_home_that_is_wrong(httpd):

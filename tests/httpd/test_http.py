@@ -32,7 +32,9 @@ def test_pipelining(httpd):
     """Requests sent at once are answered in order."""
     site = httpd.site(PYTHON, {"echo.py": ECHO})
     with site.connect() as connection:
-        connection.send(b"".join(get(site, f"x?{n}") for n in range(4)) + get(site, "x?end", "Connection: close"))
+        connection.send(
+            b"".join(get(site, f"x?{n}") for n in range(4)) + get(site, "x?end", "Connection: close")
+        )
         data = connection.read_all()
     positions = [data.index(f"GET HTTP/1.1 0 {n}".encode()) for n in [0, 1, 2, 3, "end"]]
     assert positions == sorted(positions)
@@ -65,7 +67,9 @@ def test_http2_in_parallel(httpd):
     import httpx
 
     server = httpd("Protocols h2c http/1.1", modules=("http2",))
-    site = server.site(PYTHON, {"echo.py": ECHO.replace("body =", "__import__('time').sleep(.01)\n        body =")})
+    site = server.site(
+        PYTHON, {"echo.py": ECHO.replace("body =", "__import__('time').sleep(.01)\n        body =")}
+    )
 
     async def run():
         async with httpx.AsyncClient(http1=False, http2=True, trust_env=False, timeout=60) as client:

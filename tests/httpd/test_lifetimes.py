@@ -23,12 +23,11 @@ CODE = """
             connection=req.connection,
             headers=req.headers_in,
             notes=req.connection.notes,
-            items=iter(req.headers_in.items()),
+            items=iter(req.headers_in),
             method=req.write,
             config=req.get_config(),
             options=req.get_options(),
             server=req.server,
-            hlist=req.hlist,
             finfo=req.finfo,
             uri=req.parsed_uri,
         )
@@ -106,7 +105,10 @@ def test_own_table_lives_on(httpd):
 
 def test_repr_and_comparison(httpd):
     """repr, hash and comparison of what is gone do no harm."""
-    code = CODE + "\n    def use(req):\n        k = kept['req']\n        return len(repr(k)) > 0 and k == k and k != req\n"
+    code = (
+        CODE
+        + "\n    def use(req):\n        k = kept['req']\n        return len(repr(k)) > 0 and k == k and k != req\n"
+    )
     site = httpd.site("SetHandler python-program\nPythonHandler repr_kept", {"repr_kept.py": code})
     site.get("x?keep")
     assert site.get("x?use").text == "True"

@@ -87,10 +87,11 @@ def test_one_import_at_a_time(httpd):
 def test_interpreters_made_at_once(httpd):
     """16 threads ask for 8 new interpreters at the same time."""
     site = httpd("# interpreters").site(
-        files={
-            f"{n}/.htaccess": f"{PYTHON}\nPythonInterpreter made{n}\n" for n in range(8)
+        files={f"{n}/.htaccess": f"{PYTHON}\nPythonInterpreter made{n}\n" for n in range(8)}
+        | {
+            f"{n}/busy.py": "def handler(req):\n    req.write(req.interpreter)\n    return 0\n"
+            for n in range(8)
         }
-        | {f"{n}/busy.py": "def handler(req):\n    req.write(req.interpreter)\n    return 0\n" for n in range(8)}
     )
     answers = many(lambda n: site.get(f"{n % 8}/x").text, 64)
     assert answers == [f"made{n % 8}" for n in range(64)]
@@ -99,6 +100,7 @@ def test_interpreters_made_at_once(httpd):
 
 def test_reload_under_load(httpd):
     """While a module is rewritten, requests get one version or the next, whole."""
+
     def version(n):
         return f"first = {n}\nimport time\ntime.sleep(0.001)\nlast = {n}\ndef handler(req):\n    req.write(f'{{first}} {{last}}')\n    return 0\n"
 

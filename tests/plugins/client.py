@@ -47,9 +47,7 @@ def parse_responses(data: bytes, methods: list[str]) -> list[RawResponse]:
     for method in methods:
         response = http.client.HTTPResponse(_Canned(file), method=method)  # type: ignore[arg-type]
         response.begin()
-        responses.append(
-            RawResponse(response.status, response.reason, response.headers, response.read())
-        )
+        responses.append(RawResponse(response.status, response.reason, response.headers, response.read()))
     return responses
 
 

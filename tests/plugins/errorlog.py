@@ -16,6 +16,7 @@ SERIOUS = {"warn", "error", "crit", "alert", "emerg"}
 STANDARD = re.compile(
     r"AH00161: server reached MaxRequestWorkers"  # prefork with its only child busy
     r"|AH00484: server reached MaxRequestWorkers"  # event, likewise
+    r"|AH03093: process_socket: apr_pollset_add failure for keep alive"  # event, being stopped
 )
 # Nothing excuses these.
 FATAL = re.compile(
@@ -85,9 +86,7 @@ class ErrorLog:
     def find(self, pattern: str) -> list[Record]:
         """The recent records, not taken as expected yet, in which the regular
         expression is found."""
-        return [
-            r for r in self.recent() if re.search(pattern, r.message) and not self._is_expected(r)
-        ]
+        return [r for r in self.recent() if re.search(pattern, r.message) and not self._is_expected(r)]
 
     def expect(self, pattern: str, times: int = 1) -> Record:
         """Waits for `times` records in which the regular expression is found and
@@ -111,6 +110,5 @@ class ErrorLog:
         return [
             r
             for r in recent
-            if r.fatal
-            or (r.serious and not STANDARD.search(r.message) and not self._is_expected(r))
+            if r.fatal or (r.serious and not STANDARD.search(r.message) and not self._is_expected(r))
         ]

@@ -5,7 +5,7 @@ as no test has changed them, and end with the session or when others need the ro
 After each test, what it did not expect in its servers' error logs fails it.
 """
 
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from typing import Any
 
 import pytest
@@ -29,6 +29,8 @@ class Pool:
 
     def get(self, settings: Settings, files: Files) -> Httpd:
         """A running server made with these settings and files."""
+        if settings.python and not MODULE.exists():
+            pytest.exit(f"{MODULE} is missing: install the project into this environment", 1)
         key = (settings, tuple(sorted(files.items())))
         server = self._servers.pop(key, None)
         if server is None:
@@ -84,9 +86,7 @@ class Lease:
         self._private.append(server)
         return server
 
-    def configtest(
-        self, config: str, files: Files | None = None, **settings: Any
-    ) -> tuple[int, str]:
+    def configtest(self, config: str, files: Files | None = None, **settings: Any) -> tuple[int, str]:
         """The exit status of `httpd -t` for these directives and what it said."""
         return self.unstarted(config, files, **settings).configtest()
 
@@ -143,9 +143,9 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     if "mpm" in metafunc.fixturenames:
         chosen = metafunc.config.getoption("mpm")
-        names = MPMS if chosen == "both" else (chosen,)
+        names = list(MPMS) if chosen == "both" else [chosen]
         if only := metafunc.definition.get_closest_marker("only_mpm"):
-            names = tuple(name for name in names if name in only.args)
+            names = [name for name in names if name in only.args]
         metafunc.parametrize("mpm", names, indirect=True, scope="session")
 
 
@@ -159,8 +159,10 @@ def pytest_report_header(config: pytest.Config) -> list[str]:
 
 
 @pytest.hookimpl(wrapper=True)
-def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[None]) -> Iterator[None]:
-    report: pytest.TestReport = yield
+def pytest_runtest_makereport(
+    item: pytest.Item, call: pytest.CallInfo[None]
+) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    report = yield
     lease = item.stash.get(LEASE, None)
     if lease and call.when == "call" and report.failed:
         report.sections.append(("error_log", lease.logs()))

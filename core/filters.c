@@ -1,0 +1,220 @@
+#include "filters.h"
+
+#include <http_log.h>
+#include <apr_hash.h>
+
+APLOG_USE_MODULE(python);
+
+/* Life cycle */
+
+static const mp_handler *find_handler(const ap_filter_t *f, int is_input)
+{
+    const mp_dir_config *config =
+        f->r ? mp_dir_config_of_request(f->r) : mp_dir_config_of_server(f->c->base_server);
+    int level = f->r ? MP_FILTER_REQUEST : MP_FILTER_CONNECTION;
+    apr_hash_t *filters = config->filters[level][is_input];
+
+    return filters ? apr_hash_get(filters, f->frec->name, APR_HASH_KEY_STRING) : NULL;
+}
+
+/* The filter's context, made at its first call; NULL where its name means no Python
+ * handler (it was activated outside the scope that configures it). */
+mp_filter_context *mp_filter_context_of(ap_filter_t *f, int is_input)
+{
+    mp_filter_context *context = f->ctx;
+    const mp_handler *handler;
+
+    if (context) {
+        return context;
+    }
+    if (!(handler = find_handler(f, is_input))) {
+        ap_log_cerror(APLOG_MARK, APLOG_WARNING, 0, f->c,
+                      "KK0113: filter %s is active where no Python%sFilter configures it: it "
+                      "passes everything",
+                      f->frec->name, is_input ? "Input" : "Output");
+        return NULL;
+    }
+    apr_pool_t *pool = f->r ? f->r->pool : f->c->pool;
+    context = apr_pcalloc(pool, sizeof(*context));
+    context->f = f;
+    context->c = f->c;
+    context->r = f->r;
+    context->pool = pool;
+    context->handler = handler;
+    context->is_input = is_input ? 1 : 0;
+    context->in = apr_brigade_create(pool, f->c->bucket_alloc);
+    context->out = apr_brigade_create(pool, f->c->bucket_alloc);
+    f->ctx = context;
+    return context;
+}
+
+int mp_filters_on(const request_rec *r)
+{
+    for (const ap_filter_t *f = r->output_filters; f && f->r; f = f->next) {
+        if (f->frec->filter_func.out_func == mp_filter_output) {
+            return 1;
+        }
+    }
+    for (const ap_filter_t *f = r->input_filters; f && f->r; f = f->next) {
+        if (f->frec->filter_func.in_func == mp_filter_input) {
+            return 1;
+        }
+    }
+    return 0;
+}
+
+/* Passing on */
+
+apr_status_t mp_filter_forward(mp_filter_context *context)
+{
+    apr_status_t rv;
+
+    context->gathered = 0;
+    if (context->is_input || APR_BRIGADE_EMPTY(context->out)) {
+        return APR_SUCCESS; /* what reads from us takes it */
+    }
+    rv = ap_pass_brigade(context->f->next, context->out);
+    apr_brigade_cleanup(context->out);
+    if (rv != APR_SUCCESS) {
+        context->rv = rv;
+    }
+    return rv;
+}
+
+void mp_filter_append(mp_filter_context *context, apr_bucket *bucket)
+{
+    context->gathered = 0; /* what follows begins a bucket of its own */
+    APR_BRIGADE_INSERT_TAIL(context->out, bucket);
+}
+
+/* A connection carries many streams: their ends are no end of its own. */
+int mp_filter_is_end(const mp_filter_context *context, const apr_bucket *bucket)
+{
+    return context->r && APR_BUCKET_IS_EOS(bucket);
+}
+
+/* Reading */
+
+/* Input: one brigade from the next filter, unless this call has what it is for. */
+static apr_status_t fetch(mp_filter_context *context)
+{
+    apr_off_t want = context->want > MP_FILTER_GATHER ? context->want : MP_FILTER_GATHER;
+    apr_status_t rv;
+
+    if (!APR_BRIGADE_EMPTY(context->out)) {
+        return APR_EAGAIN;
+    }
+    rv = ap_get_brigade(context->f->next, context->in, AP_MODE_READBYTES, context->block, want);
+    if (rv == APR_SUCCESS && APR_BRIGADE_EMPTY(context->in)) {
+        return APR_EAGAIN;
+    }
+    if (APR_STATUS_IS_EOF(rv)) {
+        context->at_end = 1;
+    } else if (rv != APR_SUCCESS && !APR_STATUS_IS_EAGAIN(rv)) {
+        context->rv = rv;
+    }
+    return rv;
+}
+
+apr_status_t mp_filter_peek(mp_filter_context *context, const char **data, apr_size_t *size)
+{
+    for (;;) {
+        apr_status_t rv = APR_SUCCESS;
+        if (context->at_end) {
+            return APR_EOF;
+        }
+        if (APR_BRIGADE_EMPTY(context->in)) {
+            rv = context->is_input ? fetch(context) : APR_EAGAIN;
+            if (rv != APR_SUCCESS) {
+                return rv;
+            }
+        }
+        apr_bucket *bucket = APR_BRIGADE_FIRST(context->in);
+        if (mp_filter_is_end(context, bucket)) {
+            apr_bucket_delete(bucket);
+            context->at_end = 1;
+        } else if (APR_BUCKET_IS_METADATA(bucket)) {
+            APR_BUCKET_REMOVE(bucket);
+            mp_filter_append(context, bucket);
+            rv = mp_filter_forward(context);
+        } else if ((rv = apr_bucket_read(bucket, data, size, APR_BLOCK_READ)) == APR_SUCCESS) {
+            if (*size) {
+                return APR_SUCCESS;
+            }
+            apr_bucket_delete(bucket);
+        }
+        if (rv != APR_SUCCESS) {
+            context->rv = rv;
+            return rv;
+        }
+    }
+}
+
+void mp_filter_consume(mp_filter_context *context, apr_size_t size)
+{
+    apr_bucket *bucket = APR_BRIGADE_FIRST(context->in);
+
+    if (size < bucket->length) {
+        apr_bucket_split(bucket, size);
+    }
+    apr_bucket_delete(bucket);
+    context->consumed += (apr_off_t)size;
+}
+
+/* Writing */
+
+int mp_filter_fits(const mp_filter_context *context, apr_size_t size)
+{
+    return context->is_input || context->gathered + size <= MP_FILTER_GATHER;
+}
+
+apr_status_t mp_filter_write(mp_filter_context *context, const char *data, apr_size_t size)
+{
+    context->produced += (apr_off_t)size;
+    if (mp_filter_fits(context, size)) {
+        context->gathered += size;
+        return apr_brigade_write(context->out, NULL, NULL, data, size);
+    }
+    mp_filter_append(context, apr_bucket_transient_create(data, size, context->c->bucket_alloc));
+    return mp_filter_forward(context);
+}
+
+apr_status_t mp_filter_flush(mp_filter_context *context)
+{
+    mp_filter_append(context, apr_bucket_flush_create(context->c->bucket_alloc));
+    return mp_filter_forward(context);
+}
+
+apr_status_t mp_filter_close(mp_filter_context *context)
+{
+    if (context->closed) {
+        return APR_SUCCESS;
+    }
+    context->closed = 1;
+    if (context->r) {
+        mp_filter_append(context, apr_bucket_eos_create(context->c->bucket_alloc));
+    }
+    return mp_filter_forward(context);
+}
+
+apr_status_t mp_filter_pass_on(mp_filter_context *context)
+{
+    apr_status_t rv = APR_SUCCESS;
+
+    if (context->is_input && APR_BRIGADE_EMPTY(context->in) && !context->at_end) {
+        rv = fetch(context);
+    }
+    while (!APR_BRIGADE_EMPTY(context->in)) {
+        apr_bucket *bucket = APR_BRIGADE_FIRST(context->in);
+        if (mp_filter_is_end(context, bucket)) {
+            context->at_end = 1;
+            context->closed = 1;
+        }
+        APR_BUCKET_REMOVE(bucket);
+        mp_filter_append(context, bucket);
+    }
+    if (rv == APR_SUCCESS || APR_STATUS_IS_EAGAIN(rv) || APR_STATUS_IS_EOF(rv)) {
+        rv = mp_filter_forward(context);
+    }
+    return rv;
+}

@@ -1,0 +1,40 @@
+/* A handler at work: in which interpreter, on which connection, with which flags. */
+#ifndef MP_PY_ACTIVITY_H
+#define MP_PY_ACTIVITY_H
+
+#include "config.h"
+#include "context.h"
+#include "py_interp.h"
+
+/* Flags for mod_python._dispatch; the same there. */
+enum { MP_FLAG_RELOAD = 1, MP_FLAG_DEBUG = 2, MP_FLAG_PDB = 4 };
+
+int mp_flags_of(const mp_dir_config *config);
+
+/* The name of the interpreter for a handler of this section (NULL: not known) in this
+ * phase of r (manual, 4.1 and 5.4.4 to 5.4.6). */
+const char *mp_interpreter_name(request_rec *r, mp_phase phase, const mp_section *section);
+
+/* The same for what belongs to a connection. */
+const char *mp_interpreter_name_of_server(const server_rec *s);
+
+/* The interpreter of this name, made if need be; NULL if that fails, which is logged
+ * under r, if given. Must not hold. */
+mp_interp *mp_interpreter_for(const char *name, const request_rec *r, apr_pool_t *pool);
+
+/* Python did not start: there are no interpreters in this child, for this reason. */
+void mp_interpreters_fail(const char *error);
+
+/* Between begin and end the calling thread holds interp, and the records of c, and of
+ * its requests, may be used. r, if given, is what messages are logged under. */
+typedef struct {
+    mp_attachment attachment;
+    mp_conn_context *conn;
+    mp_interp *before;
+    int blocked;
+} mp_activity;
+
+void mp_activity_begin(mp_activity *activity, mp_interp *interp, conn_rec *c, request_rec *r);
+void mp_activity_end(mp_activity *activity);
+
+#endif

@@ -1,0 +1,165 @@
+#include "py_filter_call.h"
+
+#include <http_log.h>
+#include <apr_strings.h>
+
+#include "context.h"
+#include "py_activity.h"
+#include "py_convert.h"
+#include "py_dispatch.h"
+#include "py_errors.h"
+#include "py_filter.h"
+
+APLOG_USE_MODULE(python);
+
+static apr_status_t end_of_connection(void *data)
+{
+    mp_conn_context *conn = data;
+
+    while (conn->filters && !mp_interp_is_stopping()) {
+        mp_filter_context *filter = conn->filters;
+        conn->filters = filter->next;
+        mp_filter_drop(filter);
+    }
+    return APR_SUCCESS;
+}
+
+/* The wrapper goes with its request, or connection. */
+static void drop_later(mp_filter_context *context)
+{
+    if (context->r) {
+        mp_request_context *request = mp_request_context_of(context->r);
+        context->next = request->filters;
+        request->filters = context;
+        mp_dispatch_cleanup_later(context->r);
+    } else {
+        mp_conn_context *conn = mp_conn_context_of(context->c);
+        if (!conn->filters) {
+            apr_pool_pre_cleanup_register(context->c->pool, conn, end_of_connection);
+        }
+        context->next = conn->filters;
+        conn->filters = context;
+    }
+}
+
+void mp_filter_drop(mp_filter_context *context)
+{
+    mp_activity activity;
+
+    if (!context->wrapper) {
+        return;
+    }
+    mp_activity_begin(&activity, context->interp, context->c, context->r);
+    mp_filter_cut(context->wrapper);
+    Py_DECREF((PyObject *)context->wrapper);
+    context->wrapper = NULL;
+    mp_activity_end(&activity);
+}
+
+static mp_interp *interpreter_of(mp_filter_context *context)
+{
+    const char *name =
+        context->r ? mp_interpreter_name(context->r, MP_PHASE_CONTENT, &context->handler->section)
+                   : mp_interpreter_name_of_server(context->c->base_server);
+
+    return mp_interpreter_for(name, context->r, context->pool);
+}
+
+/* The wrapper with its Handler, made at the first call; NULL with an exception. Holds. */
+static mp_filter *wrapper_of(mp_filter_context *context)
+{
+    mp_filter *filter = context->wrapper;
+
+    if (filter) {
+        return filter;
+    }
+    filter = (mp_filter *)mp_filter_new(context->interp, context);
+    if (!filter) {
+        return NULL;
+    }
+    const mp_section *section = &context->handler->section;
+    PyObject *directory =
+        mp_str_from_fs(context->r ? mp_section_directory(context->r, section) : section->path);
+    filter->handler = PyObject_CallFunction(
+        mp_interp_state(context->interp)->dispatch_make_handler, "sNNii",
+        context->is_input ? "PythonInputFilter" : "PythonOutputFilter",
+        mp_str_from_fs(context->handler->text), directory, (int)section->is_location, 0);
+    if (!filter->handler) {
+        Py_DECREF(filter);
+        return NULL;
+    }
+    context->wrapper = filter;
+    drop_later(context);
+    return filter;
+}
+
+static const mp_dir_config *config_of(const mp_filter_context *context)
+{
+    return context->r ? mp_dir_config_of_request(context->r)
+                      : mp_dir_config_of_server(context->c->base_server);
+}
+
+/* None: all is well. A str: the handler failed; what to show of that. */
+static int call_run_filter(mp_filter_context *context)
+{
+    const mp_dir_config *config = config_of(context);
+    mp_filter *filter = wrapper_of(context);
+    PyObject *result = NULL;
+
+    if (filter) {
+        result = PyObject_CallFunction(mp_interp_state(context->interp)->dispatch_run_filter,
+                                       "OOiN", filter, filter->handler, mp_flags_of(config),
+                                       mp_str_from_fs(config->python_path));
+    }
+    if (result == Py_None) {
+        Py_DECREF(result);
+        return 0;
+    }
+    if (result) {
+        const char *page = PyUnicode_AsUTF8(result);
+        context->page = page && *page ? apr_pstrdup(context->pool, page) : NULL;
+    }
+    Py_XDECREF(result);
+    if (PyErr_Occurred()) {
+        const char *text = mp_error_text(context->pool);
+        ap_log_cerror(APLOG_MARK, APLOG_ERR, 0, context->c,
+                      "KK0109: filter %s could not be run: %s", context->handler->name, text);
+    }
+    return -1;
+}
+
+int mp_call_filter(mp_filter_context *context)
+{
+    mp_activity activity;
+    int result;
+
+    if (!context->interp && !(context->interp = interpreter_of(context))) {
+        return -1;
+    }
+    mp_activity_begin(&activity, context->interp, context->c, context->r);
+    context->is_running = 1;
+    result = call_run_filter(context);
+    context->is_running = 0;
+    mp_activity_end(&activity);
+    return result;
+}
+
+apr_status_t mp_filter_write_held(mp_filter_context *context)
+{
+    mp_filter *filter = context->wrapper;
+    mp_activity activity;
+    char *data = NULL;
+    apr_size_t size = 0;
+
+    if (!filter) {
+        return APR_SUCCESS;
+    }
+    mp_activity_begin(&activity, context->interp, context->c, context->r);
+    if (filter->held) {
+        size = (apr_size_t)PyBytes_GET_SIZE(filter->held);
+        data = apr_pmemdup(context->pool, PyBytes_AS_STRING(filter->held), size);
+        Py_CLEAR(filter->held);
+    }
+    mp_activity_end(&activity);
+    return size ? mp_filter_write(context, data, size) : APR_SUCCESS;
+}

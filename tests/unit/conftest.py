@@ -1,0 +1,59 @@
+"""The package without a server: each test that asks for it has its own copy, over a
+stand-in for the extension module that exists inside httpd only."""
+
+import importlib
+import sys
+from collections.abc import Callable, Iterator
+from types import ModuleType
+
+import pytest
+
+OURS = ("_apache", "mod_python")
+
+
+def stand_in() -> ModuleType:
+    """An `_apache` that knows constants and keeps what is logged, in `logged`."""
+    module = ModuleType("_apache")
+    logged: list[tuple[str, int]] = []
+    members = {
+        "APLOG_ERR": 3,
+        "APLOG_WARNING": 4,
+        "DONE": -2,
+        "HTTP_INTERNAL_SERVER_ERROR": 500,
+        "logged": logged,
+        "_log": lambda message, level: logged.append((message, level)),
+    }
+    types = {name: type(name, (), {}) for name in ("mp_request", "mp_conn", "mp_filter", "mp_server")}
+    for name, value in (members | types).items():
+        setattr(module, name, value)
+    return module
+
+
+@pytest.fixture
+def own(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[str], ModuleType]]:
+    """Imports a module of the package anew, over the stand-in; afterwards sys.path and
+    sys.modules are as they were, what the test has imported included."""
+    before = dict(sys.modules)
+    monkeypatch.setattr(sys, "path", sys.path[:])
+    for name in before:
+        if name.partition(".")[0] in OURS:
+            del sys.modules[name]
+    sys.modules["_apache"] = stand_in()
+    standard = sys.stdlib_module_names
+    yield lambda name: importlib.import_module(f"mod_python.{name}")
+    for name in set(sys.modules) - set(before):
+        if name.partition(".")[0] not in standard:
+            del sys.modules[name]
+    sys.modules.update(before)
+
+
+@pytest.fixture
+def apache(own: Callable[[str], ModuleType]) -> ModuleType:
+    """The stand-in for `_apache` that this test's modules use."""
+    return sys.modules["_apache"]
+
+
+@pytest.fixture
+def importer(own: Callable[[str], ModuleType]) -> ModuleType:
+    """A mod_python._importer that has imported nothing yet."""
+    return own("_importer")

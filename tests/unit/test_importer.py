@@ -1,0 +1,428 @@
+"""Finding, importing and reloading handler modules: mod_python._importer."""
+
+import os
+import pickle
+import py_compile
+import sys
+import textwrap
+import threading
+import time
+from pathlib import Path
+
+import pytest
+
+
+@pytest.fixture
+def write(tmp_path: Path):
+    """Writes a file below the test's directory, making the directories it needs."""
+
+    def write(name: str, text: str) -> Path:
+        path = tmp_path / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(textwrap.dedent(text))
+        return path
+
+    return write
+
+
+@pytest.fixture
+def load(importer, tmp_path: Path):
+    """Loads a module from a directory below the test's, as a handler's module is."""
+
+    def load(name: str, directory: str = "", **options):
+        place = f"{tmp_path / directory}/"
+        importer.add_directory(place)
+        return importer.load(name, place, **options)
+
+    return load
+
+
+def at_once(count: int, function) -> list:
+    """What `count` calls return that threads make at the same time."""
+    barrier = threading.Barrier(count)
+    answers: list = [None] * count
+
+    def call(number: int) -> None:
+        barrier.wait()
+        answers[number] = function(number)
+
+    threads = [threading.Thread(target=call, args=(n,), daemon=True) for n in range(count)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(10)
+    assert not any(thread.is_alive() for thread in threads), "deadlock"
+    return answers
+
+
+# Reload
+
+
+def test_unchanged_file(write, load):
+    """A module whose file has not changed is the same object."""
+    write("plain.py", "x = 1\n")
+    assert load("plain") is load("plain")
+
+
+def test_every_edit_counts(write, load):
+    """Edits within one second that keep the size are noticed, each."""
+    answers = []
+    for n in range(10):
+        write("edited.py", f"x = {n}\n")
+        answers.append(load("edited").x)
+    assert answers == list(range(10))
+
+
+def test_replaced_file(write, load):
+    """A file with the time and size of the one it replaces is noticed."""
+    path = write("replaced.py", "x = 1\n")
+    status = path.stat()
+    assert load("replaced").x == 1
+    other = write("other.py", "x = 2\n")
+    os.utime(other, ns=(status.st_atime_ns, status.st_mtime_ns))
+    other.rename(path)
+    assert load("replaced").x == 2
+
+
+def test_no_reload(write, load):
+    """Without reload the file is not looked at again."""
+    write("kept.py", "x = 1\n")
+    load("kept")
+    write("kept.py", "x = 22\n")
+    assert load("kept", reload=False).x == 1
+    assert load("kept").x == 22
+
+
+def test_new_module_takes_the_place(write, load):
+    """The new module is in sys.modules, starts afresh, and leaves the old one alone."""
+    write("renewed.py", "x = 1\nold = True\n")
+    old = load("renewed")
+    write("renewed.py", "x = 2\n")
+    new = load("renewed")
+    assert new is not old and sys.modules["renewed"] is new
+    assert not hasattr(new, "old")
+    assert old.x == 1
+
+
+def test_failing_reload(write, load):
+    """It raises every time, keeps the old module in sys.modules, and works once the
+    file does."""
+    write("broken.py", "x = 1\n")
+    old = load("broken")
+    for text in ("x = 2\n1 / 0\n", "x = (\n"):
+        write("broken.py", text)
+        for _ in range(2):
+            with pytest.raises((ZeroDivisionError, SyntaxError)):
+                load("broken")
+            assert sys.modules["broken"] is old and old.x == 1
+    write("broken.py", "x = 3\n")
+    assert load("broken").x == 3
+
+
+def test_failing_import(write, load):
+    """Nothing of a module that fails is left."""
+    write("failing.py", "1 / 0\n")
+    for _ in range(2):
+        with pytest.raises(ZeroDivisionError):
+            load("failing")
+        assert "failing" not in sys.modules
+    write("failing.py", "x = 1\n")
+    assert load("failing").x == 1
+
+
+def test_file_that_is_gone(write, load):
+    """What is loaded stays when its file cannot be looked at."""
+    path = write("gone.py", "x = 1\n")
+    module = load("gone")
+    path.unlink()
+    assert load("gone") is module
+
+
+def test_module_of_sys_path(importer, write, tmp_path, monkeypatch):
+    """A module that sys.path leads to is reloaded too."""
+    monkeypatch.syspath_prepend(str(tmp_path / "lib"))
+    write("lib/on_path.py", "x = 1\n")
+    assert importer.load("on_path").x == 1
+    write("lib/on_path.py", "x = 22\n")
+    assert importer.load("on_path").x == 22
+
+
+def test_bytecode_is_not_believed(write, load):
+    """A .pyc of another version of the file, of the same second and size, is not used."""
+    path = write("cached.py", "x = 1\n")
+    py_compile.compile(str(path))
+    seconds = int(path.stat().st_mtime)
+    path.write_text("x = 2\n")
+    os.utime(path, (seconds, seconds))
+    assert load("cached").x == 2
+
+
+# Names
+
+
+def test_same_name_in_two_directories(write, load):
+    """Two files of one name are two modules, whichever comes first, each reloaded."""
+    for directory in "ab":
+        write(f"{directory}/index.py", f"x = '{directory}'\n")
+    assert [load("index", d).x for d in "abab"] == ["a", "b", "a", "b"]
+    write("b/index.py", "x = 'changed'\n")
+    assert [load("index", d).x for d in "ab"] == ["a", "changed"]
+
+
+def test_directories_that_differ_by_a_dot(write, load):
+    """The names that such modules get do not clash."""
+    for directory in ("first", "a.b", "a_b", "a%2Eb"):
+        write(f"{directory}/pack/__init__.py", f"x = '{directory}'\n")
+        write(f"{directory}/pack/sub.py", "from . import x\n")
+    for _ in range(2):
+        for directory in ("first", "a.b", "a_b", "a%2Eb"):
+            assert load("pack", directory).x == directory
+            assert load("pack.sub", directory).x == directory
+
+
+def test_name_of_a_standard_module(write, load):
+    """A handler's module may have the name of one that is loaded already."""
+    import textwrap as standard
+
+    write("textwrap.py", "x = 1\n")
+    assert load("textwrap").x == 1
+    assert sys.modules["textwrap"] is standard
+
+
+def test_missing_module(load):
+    """The error names what is missing."""
+    with pytest.raises(ModuleNotFoundError) as caught:
+        load("no_such_module")
+    assert caught.value.name == "no_such_module"
+
+
+def test_contains(importer, write, tmp_path):
+    """contains() looks for the file of a module or the package of a dotted name."""
+    write("one.py", "")
+    write("pack/__init__.py", "")
+    names = ["one", "pack", "pack.sub", "two"]
+    assert [importer.contains(str(tmp_path), name) for name in names] == [True, True, True, False]
+
+
+# Packages
+
+
+def test_package(write, load):
+    """A package and what is in it, by dotted names, with the imports between them."""
+    write("pack/__init__.py", "from .helper import x\n")
+    write("pack/helper.py", "x = 1\n")
+    write("pack/deep/__init__.py", "")
+    write("pack/deep/sub.py", "from ..helper import x\nfrom . import other\n")
+    write("pack/deep/other.py", "")
+    assert load("pack").x == 1
+    assert load("pack.deep.sub").x == 1
+    assert load("pack").deep.sub is load("pack.deep.sub")
+
+
+def test_part_of_a_package_alone(write, load):
+    """A part imports the package before itself, once."""
+    write("counted/__init__.py", "import sys\nsys.counted = getattr(sys, 'counted', 0) + 1\n")
+    write("counted/sub.py", "")
+    write("counted/other.py", "")
+    for name in ("counted.sub", "counted.other", "counted"):
+        assert load(name).__name__ == name
+    assert vars(sys).pop("counted") == 1
+
+
+def test_reload_in_a_package(write, load):
+    """A part that changed is executed anew, and is the package's then; so is the
+    package itself."""
+    write("pack/__init__.py", "x = 1\n")
+    write("pack/sub.py", "x = 1\n")
+    assert load("pack.sub").x == 1
+    write("pack/sub.py", "x = 22\n")
+    assert load("pack.sub").x == 22
+    assert load("pack").sub.x == 22
+    write("pack/__init__.py", "x = 333\nfrom . import sub\n")
+    assert load("pack").x == 333
+
+
+def test_same_package_in_two_directories(write, load):
+    """Both packages see their own parts by relative imports."""
+    for directory in "ab":
+        write(f"{directory}/pack/__init__.py", f"x = '{directory}'\n")
+        write(f"{directory}/pack/sub.py", "from . import x\nfrom .other import y\n")
+        write(f"{directory}/pack/other.py", f"y = '{directory}'\n")
+    for directory in "abab":
+        module = load("pack.sub", directory)
+        assert (module.x, module.y) == (directory, directory)
+
+
+# Classes that look their module up
+
+
+@pytest.mark.parametrize("directory", ["a", "b"])
+def test_dataclass_and_pickle(write, load, directory):
+    """Both need the module in sys.modules while and after it is executed."""
+    code = """
+        from __future__ import annotations
+        from dataclasses import dataclass
+        from typing import ClassVar
+
+        @dataclass
+        class Point:
+            x: int
+            kind: ClassVar[str] = "point"
+        """
+    write("a/shapes.py", code)
+    write("b/shapes.py", code)
+    load("shapes", "a")
+    module = load("shapes", directory)
+    point = module.Point(1)
+    copy = pickle.loads(pickle.dumps(point))
+    assert copy == point and type(copy) is module.Point
+
+
+# Circles
+
+
+CIRCLE = """
+    import os
+    from mod_python import _importer
+
+    HERE = os.path.dirname(__file__) + "/"
+    {other} = _importer.load("{other}", HERE)
+    version = {version}
+    """
+
+
+def test_modules_that_import_each_other(write, load):
+    """By import_module(), at first and when both have changed."""
+    for version in (1, 22):
+        for name, other in (("yin", "yang"), ("yang", "yin")):
+            write(f"{name}.py", CIRCLE.format(other=other, version=version))
+        yin, yang = load("yin"), load("yang")
+        assert (yin.version, yang.version) == (version, version)
+        assert yin.yang is yang
+
+
+def test_circle_that_fails(write, load):
+    """Half a module that another one has seen is not kept."""
+    write("yang.py", CIRCLE.format(other="yin", version=1))
+    write("yin.py", CIRCLE.format(other="yang", version="1 / 0"))
+    for _ in range(2):
+        with pytest.raises(ZeroDivisionError):
+            load("yin")
+
+
+# Threads
+
+
+def test_one_import_for_all_threads(write, load):
+    """Threads that ask for a module at once get the same one, executed once."""
+    write("slow.py", "import time\ntime.sleep(0.05)\nx = object()\n")
+    assert len(set(at_once(8, lambda n: load("slow").x))) == 1
+
+
+def test_one_reload_for_all_threads(write, load):
+    """The same when it has changed; nobody sees it half executed."""
+    write("slow.py", "x = None\n")
+    load("slow")
+    write("slow.py", "import time\ntime.sleep(0.05)\nx = object()\n")
+    answers = set(at_once(8, lambda n: load("slow").x))
+    assert len(answers) == 1 and None not in answers
+
+
+def test_parts_of_a_package_at_once(write, load):
+    """The package is executed once, whole, before any part of it."""
+    write("pack/__init__.py", "import time\ntime.sleep(0.05)\nx = object()\n")
+    for n in range(8):
+        write(f"pack/part{n}.py", "from . import x\n")
+    assert len(set(at_once(8, lambda n: load(f"pack.part{n}").x))) == 1
+
+
+def test_import_statement_at_the_same_time(importer, write, load):
+    """A module that another thread's import statement executes is waited for."""
+    path = write("slow.py", "import time\ntime.sleep(0.05)\nx = object()\n")
+    importer.add_directory(str(path.parent))
+
+    def call(number: int):
+        if number == 0:
+            import slow
+
+            return slow.x
+        end = time.monotonic() + 5
+        while "slow" not in sys.modules and time.monotonic() < end:
+            time.sleep(0.001)
+        return load("slow").x
+
+    assert len(set(at_once(2, call))) == 1
+
+
+# sys.path
+
+
+def test_directory_in_front(importer, monkeypatch):
+    """The newest directory comes first; one that is there stays where it is."""
+    monkeypatch.setattr(sys, "path", ["/lib"])
+    for directory in ("/a/", "/b/", "/a/", "/b"):
+        importer.add_directory(directory)
+    assert sys.path == ["/b", "/a", "/lib"]
+
+
+def test_root_directory(importer, monkeypatch):
+    """Of "/" there is more left than an empty string."""
+    monkeypatch.setattr(sys, "path", [])
+    importer.add_directory("/")
+    assert sys.path == ["/"]
+
+
+def test_path_replaces(importer, monkeypatch):
+    """The list takes the place of what sys.path held, in the same list object."""
+    path = ["/old"]
+    monkeypatch.setattr(sys, "path", path)
+    importer.set_path("sys.path + ['/new']")
+    assert sys.path is path and path == ["/old", "/new"]
+
+
+def test_path_that_is_set_again(importer, monkeypatch):
+    """The same text does nothing: what code has changed stays."""
+    monkeypatch.setattr(sys, "path", ["/old"])
+    importer.set_path("['/new']")
+    generation = importer.path_generation()
+    sys.path.append("/more")
+    importer.set_path("['/new']")
+    assert sys.path == ["/new", "/more"]
+    assert importer.path_generation() == generation
+
+
+def test_paths_by_turns(importer, monkeypatch):
+    """Two directories with their own PythonPath do not make it grow."""
+    monkeypatch.setattr(sys, "path", ["/old"])
+    generation = importer.path_generation()
+    for _ in range(10):
+        for name in "ab":
+            importer.set_path(f"sys.path + ['/{name}']")
+            assert f"/{name}" in sys.path
+    assert len(sys.path) <= 3
+    assert importer.path_generation() == generation + 20
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("['/a'", "SyntaxError: .*never closed"),
+        ("no_such_name", "NameError: name 'no_such_name'"),
+        ("'/a'", "it is no list of strings, but '/a'"),
+        ("['/a', 1]", r"it is no list of strings, but \['/a', 1\]"),
+        ("('/a',)", "it is no list of strings"),
+    ],
+)
+def test_bad_path(importer, text, message):
+    """What is no list is a ValueError that says why; sys.path stays."""
+    before = sys.path[:]
+    with pytest.raises(ValueError, match=message):
+        importer.evaluate_path(text)
+    with pytest.raises(ValueError, match=message):
+        importer.set_path(text)
+    assert sys.path == before
+
+
+def test_path_may_use_os(importer):
+    """os and sys are there for the expression."""
+    assert importer.evaluate_path("[os.path.join('/a', 'b')] + sys.path")[0] == "/a/b"
