@@ -229,14 +229,17 @@ static void find_user(request_rec *r)
     }
 }
 
-static int check_authen(request_rec *r, int status)
+static int check_authen(request_rec *r, int status, const mp_handler_list *list)
 {
     const char *header = r->proxyreq == PROXYREQ_PROXY ? "Proxy-Authenticate" : "WWW-Authenticate";
 
     if (status == OK && !r->user) {
-        ap_log_rerror(APLOG_MARK, APLOG_ERR, 0, r,
-                      "KK0110: PythonAuthenHandler returned OK without a user: set req.user, or "
-                      "return DECLINED or HTTP_UNAUTHORIZED");
+        ap_log_rerror(
+            APLOG_MARK, APLOG_ERR, 0, r,
+            "KK0110: PythonAuthenHandler %s returned OK without a user: set req.user, "
+            "or return DECLINED or HTTP_UNAUTHORIZED",
+            list ? APR_ARRAY_IDX(list->handlers, list->handlers->nelts - 1, mp_handler).text
+                 : "(added)");
         return HTTP_INTERNAL_SERVER_ERROR;
     }
     if (status == HTTP_UNAUTHORIZED && is_basic(r) && ap_auth_name(r) &&
@@ -299,7 +302,7 @@ int mp_dispatch(request_rec *r, mp_phase phase, const mp_handler_list *list)
         status = log_failure(r, phase);
     }
     if (phase == MP_PHASE_AUTHEN) {
-        status = check_authen(r, status);
+        status = check_authen(r, status, list);
     }
     if (phase == MP_PHASE_CONTENT && ap_is_HTTP_SUCCESS(status)) {
         r->status = status; /* returned as one would set it: no error page belongs to it */

@@ -38,18 +38,11 @@ int mp_int_from_object(PyObject *value, const char *what, long low, long high, l
 
 /* Rows for a PyGetSetDef table: the closure is the mp_member. */
 #define MP_READ_ONLY(getter, type, field, its_kind, doc)                                           \
-    {                                                                                              \
-#field, getter, NULL, PyDoc_STR(doc), (void *)&(const mp_member)                           \
-        {                                                                                          \
-#field, its_kind, offsetof(type, field), 0                                             \
-        }                                                                                          \
-    }
-#define MP_READ_WRITE(getter, setter, type, field, its_kind, none, doc)                            \
-    {                                                                                              \
-#field, getter, setter, PyDoc_STR(doc), (void *)&(const mp_member)                         \
-        {                                                                                          \
-#field, its_kind, offsetof(type, field), none                                          \
-        }                                                                                          \
-    }
+    MP_READ_WRITE(getter, NULL, type, field, its_kind, 0, its_doc)
+/* clang-format off */
+#define MP_READ_WRITE(getter, setter, type, field, its_kind, none, its_doc)              \
+    {.name = #field, .get = getter, .set = setter, .doc = PyDoc_STR(its_doc),            \
+     .closure = (void *)&(const mp_member){#field, its_kind, offsetof(type, field), none}}
+/* clang-format on */
 
 #endif

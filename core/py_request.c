@@ -321,9 +321,10 @@ static PyObject *get_allowed_methods(PyObject *op, void *closure)
         return NULL;
     }
     names = apr_array_copy(r->pool, r->allowed_methods->method_list);
-    for (int number = 0; number < METHODS; number++) {
+    for (int number = 0; number < METHODS - 1; number++) {
         if (r->allowed_methods->method_mask & (AP_METHOD_BIT << number)) {
-            const char *name = ap_method_name_of(r->pool, number);
+            /* M_GET stands for HEAD too, which it may be called. */
+            const char *name = number == M_GET ? "GET" : ap_method_name_of(r->pool, number);
             if (name) {
                 APR_ARRAY_PUSH(names, const char *) = name;
             }
@@ -363,6 +364,17 @@ static PyObject *get_parsed_uri(PyObject *op, void *closure)
         mp_str_from_fs(uri->query), mp_str_from_fs(uri->fragment));
 }
 
+/* httpd fills r->range when it sends the response only. */
+static PyObject *get_range(PyObject *op, void *closure)
+{
+    request_rec *r = mp_request_record((mp_request *)op);
+
+    if (!r) {
+        return NULL;
+    }
+    return mp_str_from_latin1(r->range ? r->range : apr_table_get(r->headers_in, "Range"));
+}
+
 static PyObject *get_extension(PyObject *op, void *closure)
 {
     request_rec *r = mp_request_record((mp_request *)op);
@@ -370,21 +382,17 @@ static PyObject *get_extension(PyObject *op, void *closure)
     return r ? mp_str_from_fs(mp_extension(r->filename)) : NULL;
 }
 
+/* clang-format off */
 #define RO(field, kind, doc) MP_READ_ONLY(get_member, request_rec, field, kind, doc)
-#define RW(field, kind, none, doc)                                                                 \
+#define RW(field, kind, none, doc) \
     MP_READ_WRITE(get_member, set_member, request_rec, field, kind, none, doc)
-#define OTHER(field, doc)                                                                          \
-    {                                                                                              \
-#field, get_other, NULL, PyDoc_STR(doc), (void *)offsetof(request_rec, field)              \
-    }
-#define TABLE(field, doc)                                                                          \
-    {                                                                                              \
-#field, get_table, NULL, PyDoc_STR(doc), (void *)offsetof(request_rec, field)              \
-    }
-#define OWN(name, getter, setter, doc)                                                             \
-    {                                                                                              \
-        name, getter, setter, PyDoc_STR(doc), NULL                                                 \
-    }
+#define AT(field, getter, its_doc)                                                   \
+    {.name = #field, .get = getter, .doc = PyDoc_STR(its_doc),                       \
+     .closure = (void *)offsetof(request_rec, field)}
+#define OTHER(field, doc) AT(field, get_other, doc)
+#define TABLE(field, doc) AT(field, get_table, doc)
+#define OWN(name, getter, setter, doc) {name, getter, setter, PyDoc_STR(doc), NULL}
+/* clang-format on */
 
 static PyGetSetDef request_members[] = {
     OWN("connection", get_connection, NULL, "mp_conn: the connection it came in on."),
@@ -414,7 +422,7 @@ static PyGetSetDef request_members[] = {
     RO(bytes_sent, MP_OFFSET, "int: bytes of the body sent."),
     RO(mtime, MP_TIME, "int: when the resource was last modified, seconds since the epoch."),
     RW(chunked, MP_BOOL, 0, "bool: the response is sent in chunks."),
-    RO(range, MP_LATIN1, "str or None: the Range header."),
+    OWN("range", get_range, NULL, "str or None: the Range header."),
     RO(clength, MP_OFFSET, "int: length of the response's body in bytes, if known."),
     RO(remaining, MP_OFFSET, "int: bytes of the request's body left to read."),
     RO(read_length, MP_OFFSET, "int: bytes of the request's body read."),

@@ -16,30 +16,36 @@
 
 /* Out */
 
-PyDoc_STRVAR(write_doc, "write($self, data, flush=1, /)\n--\n\n\
+PyDoc_STRVAR(write_doc, "write($self, data, /, flush=1)\n--\n\n\
 Write data to the client (manual, 4.5.3).\n\n\
 data: bytes-like, or str, sent as UTF-8.\n\
 flush: true sends it on at once; false lets it gather with what follows.\n\
 Raises OSError if the client has gone, TypeError for other data.");
 
-static PyObject *request_write(PyObject *op, PyObject *const *args, Py_ssize_t count)
+/* flush, by position or by name: -1 with an exception. */
+static int get_flush(PyObject *const *args, Py_ssize_t count, PyObject *names)
+{
+    Py_ssize_t named = names ? PyTuple_GET_SIZE(names) : 0;
+
+    if (count < 1 || count + named > 2 ||
+        (named && PyUnicode_CompareWithASCIIString(PyTuple_GET_ITEM(names, 0), "flush") != 0)) {
+        PyErr_SetString(PyExc_TypeError, "write() takes data and, optionally, flush");
+        return -1;
+    }
+    return count + named == 2 ? PyObject_IsTrue(args[1]) : 1;
+}
+
+static PyObject *request_write(PyObject *op, PyObject *const *args, Py_ssize_t count,
+                               PyObject *names)
 {
     mp_request *self = (mp_request *)op;
     request_rec *r = mp_request_record(self);
     mp_body_out *out;
     mp_blocking blocking;
     Py_buffer view;
-    int flush = 1;
+    int flush;
 
-    if (!r) {
-        return NULL;
-    }
-    if (count < 1 || count > 2) {
-        PyErr_Format(PyExc_TypeError,
-                     "write() takes data and, optionally, flush: got %zd arguments", count);
-        return NULL;
-    }
-    if (count == 2 && (flush = PyObject_IsTrue(args[1])) < 0) {
+    if (!r || (flush = get_flush(args, count, names)) < 0) {
         return NULL;
     }
     if (mp_data_from_object(args[0], &view, "write()") != 0) {
@@ -113,13 +119,14 @@ static PyObject *raise_file_error(apr_status_t rv, const char *text, PyObject *p
     return NULL;
 }
 
-PyDoc_STRVAR(sendfile_doc, "sendfile($self, path, offset=0, len=-1, /)\n--\n\n\
+PyDoc_STRVAR(sendfile_doc, "sendfile($self, path, /, offset=0, len=-1)\n--\n\n\
 Send len bytes (-1: all) of a file from offset on, without reading them into\n\
 Python. Returns the number of bytes. Raises OSError if the file cannot be read\n\
 or the client has gone.");
 
-static PyObject *request_sendfile(PyObject *op, PyObject *args)
+static PyObject *request_sendfile(PyObject *op, PyObject *args, PyObject *keywords)
 {
+    static char *names[] = {"", "offset", "len", NULL};
     mp_request *self = (mp_request *)op;
     request_rec *r = mp_request_record(self);
     PyObject *path;
@@ -128,7 +135,8 @@ static PyObject *request_sendfile(PyObject *op, PyObject *args)
     apr_finfo_t finfo = {0};
     mp_blocking blocking;
 
-    if (!r || !PyArg_ParseTuple(args, "O|LL:sendfile", &path, &offset, &length)) {
+    if (!r || !PyArg_ParseTupleAndKeywords(args, keywords, "O|LL:sendfile", names, &path, &offset,
+                                           &length)) {
         return NULL;
     }
     char *name = mp_fs_from_object(r->pool, path, "path");
@@ -338,9 +346,10 @@ static PyObject *request_discard_output(PyObject *op, PyObject *unused)
 }
 
 PyMethodDef mp_request_io[] = {
-    {"write", (PyCFunction)(void (*)(void))request_write, METH_FASTCALL, write_doc},
+    {"write", (PyCFunction)(void (*)(void))request_write, METH_FASTCALL | METH_KEYWORDS, write_doc},
     {"flush", request_flush, METH_NOARGS, flush_doc},
-    {"sendfile", request_sendfile, METH_VARARGS, sendfile_doc},
+    {"sendfile", (PyCFunction)(void (*)(void))request_sendfile, METH_VARARGS | METH_KEYWORDS,
+     sendfile_doc},
     {"set_content_length", request_set_content_length, METH_O, set_content_length_doc},
     {"read", (PyCFunction)(void (*)(void))request_read, METH_FASTCALL, read_doc},
     {"readline", (PyCFunction)(void (*)(void))request_readline, METH_FASTCALL, readline_doc},

@@ -132,18 +132,20 @@ static PyObject *request_get_remote_host(PyObject *op, PyObject *args)
     return Py_BuildValue("(Ni)", mp_str_from_latin1(host), is_ip);
 }
 
-PyDoc_STRVAR(allow_methods_doc, "allow_methods($self, methods, reset=0, /)\n--\n\n\
+PyDoc_STRVAR(allow_methods_doc, "allow_methods($self, methods, /, reset=0)\n--\n\n\
 Add methods (a sequence of str) to those that the Allow header names; reset: begin\n\
 anew (manual, 4.5.3).");
 
-static PyObject *request_allow_methods(PyObject *op, PyObject *args)
+static PyObject *request_allow_methods(PyObject *op, PyObject *args, PyObject *keywords)
 {
+    static char *keyword_names[] = {"", "reset", NULL};
     request_rec *r = mp_request_record((mp_request *)op);
     PyObject *methods, *sequence;
     apr_array_header_t *names;
     int reset = 0;
 
-    if (!r || !PyArg_ParseTuple(args, "O|p:allow_methods", &methods, &reset)) {
+    if (!r || !PyArg_ParseTupleAndKeywords(args, keywords, "O|p:allow_methods", keyword_names,
+                                           &methods, &reset)) {
         return NULL;
     }
     if (PyUnicode_Check(methods)) {
@@ -347,7 +349,8 @@ PyMethodDef mp_request_methods[] = {
     {"add_input_filter", request_add_input_filter, METH_O, add_input_filter_doc},
     {"add_output_filter", request_add_output_filter, METH_O, add_output_filter_doc},
     {"add_handler", request_add_handler, METH_VARARGS, add_handler_doc},
-    {"allow_methods", request_allow_methods, METH_VARARGS, allow_methods_doc},
+    {"allow_methods", (PyCFunction)(void (*)(void))request_allow_methods,
+     METH_VARARGS | METH_KEYWORDS, allow_methods_doc},
     {"document_root", request_document_root, METH_NOARGS, document_root_doc},
     {"get_basic_auth_pw", request_get_basic_auth_pw, METH_NOARGS, get_basic_auth_pw_doc},
     {"get_config", request_get_config, METH_NOARGS, get_config_doc},

@@ -199,7 +199,10 @@ def _debug(function: Callable[[_apache.mp_request], Any], req: _apache.mp_reques
     import pdb
 
     debugger = pdb.Pdb(stdin=sys.__stdin__, stdout=sys.__stdout__, nosigint=True)
-    return debugger.runcall(function, req)
+    result = debugger.runcall(function, req)
+    if result is None and getattr(debugger, "quitting", False):
+        raise BadResult("was left by quitting the debugger before it returned")
+    return result
 
 
 # Filters and connections

@@ -82,7 +82,7 @@ def report(
     # Where a result is wrong or an object missing, a traceback would show this package only.
     text = "" if isinstance(error, BadResult | MissingObject) else _format(error)
     _apache._log(f"{code}: {handler}: {_summary(error)}\n{text}".rstrip(), _apache.APLOG_ERR)
-    if debug and handler.phase not in ("PythonLogHandler", "PythonCleanupHandler") and not req.sent_bodyct:
+    if debug and handler.phase not in ("PythonLogHandler", "PythonCleanupHandler"):
         return _show(req, handler, error, text)
     return _apache.HTTP_INTERNAL_SERVER_ERROR
 
@@ -186,6 +186,11 @@ def _summary(error: BaseException) -> str:
 def _show(req: _apache.mp_request, handler: "Handler", error: BaseException, text: str) -> int:
     """PythonDebug On: the traceback is the response (manual, 5.4.2)."""
     title = f"{handler}: {_summary(error)}"
+    if req.sent_bodyct:
+        # Behind what was sent already; the response then breaks off.
+        with contextlib.suppress(OSError):
+            req.write(f"\n{title}\n\n{text}\n".encode("utf-8", "backslashreplace"))
+        return _apache.HTTP_INTERNAL_SERVER_ERROR
     req._discard_output()
     req.status = _apache.HTTP_INTERNAL_SERVER_ERROR
     if "html" in (req.headers_in.get("Accept") or ""):
