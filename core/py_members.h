@@ -37,7 +37,7 @@ int mp_member_set(const mp_member *member, void *record, apr_pool_t *pool, PyObj
 int mp_int_from_object(PyObject *value, const char *what, long low, long high, long *number);
 
 /* Rows for a PyGetSetDef table: the closure is the mp_member. */
-#define MP_READ_ONLY(getter, type, field, its_kind, doc)                                           \
+#define MP_READ_ONLY(getter, type, field, its_kind, its_doc)                                       \
     MP_READ_WRITE(getter, NULL, type, field, its_kind, 0, its_doc)
 /* clang-format off */
 #define MP_READ_WRITE(getter, setter, type, field, its_kind, none, its_doc)              \
