@@ -14,6 +14,12 @@ endif
 ASAN_VENV ?= $(VENV)-asan
 PORT ?= 8080
 ARGS ?=
+# Tests spend much of their time waiting: two workers for each core. ARGS=-n0 runs them in turn.
+JOBS ?= 4
+PYTEST = -m pytest -n $(JOBS) --dist loadfile
+
+SANITIZE = -Csetup-args=-Db_sanitize=address,undefined -Csetup-args=-Doptimization=1 \
+	-Csetup-args=-Db_ndebug=false
 
 BIN = $(VENV)/bin
 BUILD = build/$(notdir $(abspath $(VENV)))
@@ -42,12 +48,12 @@ serve: build
 	if [ -t 0 ]; then set -m; $$serve; else exec $$serve; fi
 
 test: build $(VENV)/.group-test
-	$(BIN)/python -m pytest $(ARGS)
+	$(BIN)/python $(PYTEST) $(ARGS)
 
 test-asan:
 	@$(MAKE) build $(ASAN_VENV)/.group-test VENV=$(ASAN_VENV) \
-		SETUP_ARGS='-Csetup-args=-Db_sanitize=address,undefined -Csetup-args=-Doptimization=1'
-	KUKULKAN_ASAN=1 $(ASAN_VENV)/bin/python -m pytest $(ARGS)
+		SETUP_ARGS='$(SANITIZE)'
+	KUKULKAN_ASAN=1 $(ASAN_VENV)/bin/python $(PYTEST) $(ARGS)
 
 lint: $(VENV)/.group-lint
 	$(BIN)/ruff check .

@@ -104,6 +104,10 @@ typedef struct {
 
 mp_process_config *mp_process_config_get(void);
 
+/* Whether a handler was ever configured, .htaccess files included: no request needs a
+ * closer look before. */
+int mp_has_handlers(void);
+
 mp_dir_config *mp_dir_config_of_request(const request_rec *r);
 mp_dir_config *mp_dir_config_of_server(const server_rec *s);
 

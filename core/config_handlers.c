@@ -1,5 +1,7 @@
 #include "config.h"
 
+#include <stdatomic.h>
+
 #include <apr_fnmatch.h>
 #include <apr_hash.h>
 #include <apr_strings.h>
@@ -74,9 +76,18 @@ mp_section mp_section_of(cmd_parms *cmd)
     return section;
 }
 
+static atomic_bool has_handlers;
+
+int mp_has_handlers(void)
+{
+    return atomic_load_explicit(&has_handlers, memory_order_relaxed);
+}
+
 static mp_handler_list *new_list(cmd_parms *cmd)
 {
     mp_handler_list *list = apr_pcalloc(cmd->pool, sizeof(*list));
+
+    atomic_store(&has_handlers, 1);
 
     list->handlers = apr_array_make(cmd->pool, 2, sizeof(mp_handler));
     if (!ap_check_cmd_context(cmd, NOT_IN_HTACCESS)) {

@@ -12,8 +12,12 @@
 /* Most requests have no Python handler in most phases: they pay for this look only. */
 static int run(request_rec *r, mp_phase phase)
 {
-    const mp_handler_list *list = mp_handlers_for(r, phase);
+    const mp_handler_list *list;
 
+    if (!mp_has_handlers()) {
+        return DECLINED;
+    }
+    list = mp_handlers_for(r, phase);
     return list || mp_has_added_handlers(r, phase) ? mp_dispatch(r, phase, list) : DECLINED;
 }
 
@@ -76,7 +80,7 @@ static int content(request_rec *r)
 static int log_transaction(request_rec *r)
 {
     run(r, MP_PHASE_LOG);
-    if (mp_handlers_for(r, MP_PHASE_CLEANUP)) {
+    if (mp_has_handlers() && mp_handlers_for(r, MP_PHASE_CLEANUP)) {
         mp_dispatch_cleanup_later(r);
     }
     return DECLINED; /* whatever a handler returned, the others log too */

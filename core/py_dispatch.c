@@ -125,26 +125,25 @@ static void drop(mp_wrapper_slot *slot)
     Py_DECREF(request);
 }
 
-/* Functions of req.register_cleanup(), in the interpreter they were registered in. */
+/* Functions of req.register_cleanup(). Holds the interpreter they were registered in. */
 static void run_cleanups(mp_wrapper_slot *slot, request_rec *r)
 {
     mp_request *request = slot->wrapper;
-    mp_activity activity;
+    PyObject *cleanups = request->cleanups;
+    PyObject *result;
 
-    mp_activity_begin(&activity, slot->interp, r->connection, r);
-    if (request->cleanups) {
-        PyObject *cleanups = request->cleanups;
-        request->cleanups = NULL;
-        request->phase = MP_PHASE_CLEANUP;
-        PyObject *result = PyObject_CallFunctionObjArgs(
-            mp_interp_state(slot->interp)->dispatch_run_cleanups, cleanups, NULL);
-        if (!result) {
-            log_failure(r, MP_PHASE_CLEANUP);
-        }
-        Py_XDECREF(result);
-        Py_DECREF(cleanups);
+    if (!cleanups) {
+        return;
     }
-    mp_activity_end(&activity);
+    request->cleanups = NULL;
+    request->phase = MP_PHASE_CLEANUP;
+    result = PyObject_CallFunctionObjArgs(mp_interp_state(slot->interp)->dispatch_run_cleanups,
+                                          cleanups, NULL);
+    if (!result) {
+        log_failure(r, MP_PHASE_CLEANUP);
+    }
+    Py_XDECREF(result);
+    Py_DECREF(cleanups);
 }
 
 static void drop_filters(mp_request_context *context)
@@ -153,6 +152,21 @@ static void drop_filters(mp_request_context *context)
         mp_filter_context *filter = context->filters;
         context->filters = filter->next;
         mp_filter_drop(filter);
+    }
+}
+
+/* What is to be done for one interpreter, in one attachment. */
+static void end_wrapper(mp_wrapper_slot *slot, request_rec *r, int is_last)
+{
+    mp_activity activity;
+
+    if (slot->wrapper) {
+        mp_activity_begin(&activity, slot->interp, r->connection, r);
+        run_cleanups(slot, r);
+        if (is_last) {
+            drop(slot);
+        }
+        mp_activity_end(&activity);
     }
 }
 
@@ -166,22 +180,15 @@ static apr_status_t end_of_request(void *data)
     if (mp_interp_is_stopping()) {
         return APR_SUCCESS;
     }
-    for (slot = context->wrappers; slot; slot = slot->next) {
-        if (slot->wrapper) {
-            run_cleanups(slot, r);
-        }
-    }
+    drop_filters(context);
     list = mp_handlers_for(r, MP_PHASE_CLEANUP);
+    for (slot = context->wrappers; slot; slot = slot->next) {
+        end_wrapper(slot, r, !list);
+    }
     if (list) {
         mp_dispatch(r, MP_PHASE_CLEANUP, list);
-    }
-    drop_filters(context);
-    for (slot = context->wrappers; slot; slot = slot->next) {
-        if (slot->wrapper) {
-            mp_activity activity;
-            mp_activity_begin(&activity, slot->interp, r->connection, r);
-            drop(slot);
-            mp_activity_end(&activity);
+        for (slot = context->wrappers; slot; slot = slot->next) {
+            end_wrapper(slot, r, 1);
         }
     }
     return APR_SUCCESS;
@@ -198,15 +205,42 @@ void mp_dispatch_cleanup_later(request_rec *r)
     }
 }
 
-/* Whether nothing later can need the wrapper: it goes in the same attachment then,
- * which saves most requests another one. Redirected requests show each other theirs. */
+/* A wrapper that nobody else holds and that carries nothing need not stay: the next
+ * phase's would be like it. That saves most requests an attachment at their end. */
+static int carries_nothing(const mp_request *request)
+{
+    return Py_REFCNT(request) == 1 && !request->dict && !request->cleanups && !request->added &&
+           (!request->connection || Py_REFCNT(request->connection) == 1);
+}
+
+/* Whether nothing later can need what it carries. Redirected requests show each other
+ * theirs, and filters run when the handler is done. */
 static int is_last_use(request_rec *r, mp_phase phase, int status,
                        const mp_request_context *context)
 {
     return phase == MP_PHASE_CONTENT && (status == OK || status == DONE) && !r->main && !r->prev &&
-           !r->next && !context->keep && !context->has_cleanup &&
-           !(context->added_phases & (1u << MP_PHASE_LOG)) && !mp_handlers_for(r, MP_PHASE_LOG) &&
-           !mp_handlers_for(r, MP_PHASE_CLEANUP);
+           !r->next && !context->keep && !(context->added_phases & (1u << MP_PHASE_LOG)) &&
+           !mp_handlers_for(r, MP_PHASE_LOG) && !mp_handlers_for(r, MP_PHASE_CLEANUP) &&
+           !context->filters && !mp_filters_on(r);
+}
+
+/* The end of a phase: drops what is not needed any more, and sees to it that the rest is
+ * when the request ends. Holds interp. */
+static void drop_or_keep(mp_interp *interp, request_rec *r, mp_phase phase, int status,
+                         mp_request_context *context)
+{
+    int is_last = is_last_use(r, phase, status, context);
+
+    for (mp_wrapper_slot *slot = context->wrappers; slot; slot = slot->next) {
+        if (!slot->wrapper) {
+            continue;
+        }
+        if (slot->interp == interp && (is_last || carries_nothing(slot->wrapper))) {
+            drop(slot);
+        } else if (phase != MP_PHASE_CLEANUP) {
+            mp_dispatch_cleanup_later(r);
+        }
+    }
 }
 
 /* Phases */
@@ -308,17 +342,7 @@ int mp_dispatch(request_rec *r, mp_phase phase, const mp_handler_list *list)
         r->status = status; /* returned as one would set it: no error page belongs to it */
         status = OK;
     }
-    if (is_last_use(r, phase, status, context)) {
-        for (mp_wrapper_slot *slot = context->wrappers; slot; slot = slot->next) {
-            if (slot->wrapper && slot->interp == interp) {
-                drop(slot);
-            } else if (slot->wrapper) {
-                mp_dispatch_cleanup_later(r);
-            }
-        }
-    } else if (phase != MP_PHASE_CLEANUP) {
-        mp_dispatch_cleanup_later(r);
-    }
+    drop_or_keep(interp, r, phase, status, context);
     mp_activity_end(&activity);
     return pass_output(r, phase, status, &context->out);
 }

@@ -53,15 +53,22 @@ FILES = {
 }
 
 
-@pytest.fixture(scope="module")
-def site() -> Iterator[Path]:
-    """A directory of handlers that Apache's children can read."""
+@contextmanager
+def public_directory() -> Iterator[Path]:
+    """A temporary directory that Apache's children can read; pytest's own are private."""
     with tempfile.TemporaryDirectory(prefix="kukulkan-test-") as name:
         root = Path(name).resolve()
+        root.chmod(0o755)
+        yield root
+
+
+@pytest.fixture(scope="module")
+def site() -> Iterator[Path]:
+    """A directory of handlers."""
+    with public_directory() as root:
         for file, text in FILES.items():
             (root / file).parent.mkdir(exist_ok=True, parents=True)
             (root / file).write_text(text)
-        root.chmod(0o755)
         yield root
 
 
@@ -107,9 +114,7 @@ def command(*arguments: object) -> list[str]:
 @contextmanager
 def serving(*arguments: object, cwd: Path | None = None) -> Iterator[Served]:
     """`kukulkan serve ARGUMENTS` on a free port; it must end well."""
-    with tempfile.TemporaryDirectory() as name:
-        temporary = Path(name)
-        temporary.chmod(0o755)
+    with public_directory() as temporary:
         process = subprocess.Popen(
             command("serve", *arguments, "--port", 0),
             cwd=cwd,
@@ -257,20 +262,17 @@ def test_access_log_has_a_line_for_each_request(site):
         assert re.search(r'"GET /style.css HTTP/1.1" 200 8', errors)
 
 
-def test_changed_modules_are_imported_again(tmp_path):
+@pytest.mark.parametrize(("option", "second"), [("--reload", "two"), ("--no-reload", "one")])
+def test_changed_modules_are_imported_again(option, second):
     """Unless --no-reload is given."""
     source = "from mod_python import apache\ndef handler(req):\n    req.write({!r})\n    return apache.OK\n"
-    for ancestor in tmp_path.parents[:2]:
-        ancestor.chmod(0o755)
-    tmp_path.chmod(0o755)
-    for option, second in (("--reload", "two"), ("--no-reload", "one")):
-        page = tmp_path / "page.py"
+    with public_directory() as root, serving(root, option) as served:
+        page = root / "page.py"
         page.write_text(source.format("one"))
-        with serving(tmp_path, option) as served:
-            assert served.get("page.py").text == "one"
-            page.write_text(source.format("two"))
-            os.utime(page, (0, 0))
-            assert served.get("page.py").text == second
+        assert served.get("page.py").text == "one"
+        page.write_text(source.format("two"))
+        os.utime(page, (0, 0))
+        assert served.get("page.py").text == second
 
 
 @pytest.mark.parametrize(

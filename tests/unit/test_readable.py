@@ -1,6 +1,8 @@
 """Whether Apache's children can read a path: kukulkan.readable."""
 
 import os
+import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -14,18 +16,16 @@ STRANGER = Account("stranger", "strangers", 5000, frozenset({5000}))
 
 
 @pytest.fixture
-def tree(tmp_path: Path) -> Path:
-    """A directory and a file, all of whose ancestors can be searched."""
-    for ancestor in tmp_path.parents:
-        if ancestor.stat().st_uid == os.geteuid() and not ancestor.stat().st_mode & 0o001:
-            ancestor.chmod(ancestor.stat().st_mode | 0o001)
-    top = tmp_path / "top"
-    (top / "site").mkdir(parents=True)
-    (top / "site" / "hello.py").write_text("")
-    for path in (tmp_path, top, top / "site"):
-        path.chmod(0o755)
-    (top / "site" / "hello.py").chmod(0o644)
-    return top
+def tree() -> Iterator[Path]:
+    """A directory and a file, all of whose ancestors can be searched; pytest's own are private."""
+    with tempfile.TemporaryDirectory() as name:
+        top = Path(name).resolve() / "top"
+        (top / "site").mkdir(parents=True)
+        (top / "site" / "hello.py").write_text("")
+        for path in (top.parent, top, top / "site"):
+            path.chmod(0o755)
+        (top / "site" / "hello.py").chmod(0o644)
+        yield top
 
 
 def test_what_everybody_may_read_is_readable(tree):
@@ -76,9 +76,9 @@ def test_the_first_class_that_fits_decides(tree, mode, owner_reads, group_reads)
     assert (find_obstacle(file, member) is None) == group_reads
 
 
-def test_symbolic_links_are_followed(tree, tmp_path):
+def test_symbolic_links_are_followed(tree):
     """What counts is every directory on the way that the link leads."""
-    link = tmp_path / "link"
+    link = tree.parent / "link"
     link.symlink_to(tree / "site")
     assert find_obstacle(link / "hello.py", STRANGER) is None
     tree.chmod(0o700)
@@ -86,7 +86,7 @@ def test_symbolic_links_are_followed(tree, tmp_path):
     assert obstacle and obstacle.component == tree
 
 
-def test_relative_links_and_parents_are_followed(tree, tmp_path):
+def test_relative_links_and_parents_are_followed(tree):
     """`..` after a link is the parent of where it leads."""
     (tree / "link").symlink_to("site/../site")
     assert find_obstacle(tree / "link" / ".." / "site" / "hello.py", STRANGER) is None
