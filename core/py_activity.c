@@ -5,6 +5,7 @@
 #include <http_main.h>
 #include <apr_strings.h>
 
+#include "py_convert.h"
 #include "py_setup.h"
 
 APLOG_USE_MODULE(python);
@@ -116,4 +117,19 @@ int mp_flags_of(const mp_dir_config *config)
 {
     return (config->auto_reload ? MP_FLAG_RELOAD : 0) | (config->debug > 0 ? MP_FLAG_DEBUG : 0) |
            (config->enable_pdb > 0 && is_one_process() ? MP_FLAG_PDB : 0);
+}
+
+PyObject *mp_python_path_of(mp_state *state, const mp_dir_config *config)
+{
+    /* Most requests have the same as the one before. */
+    const char *known = state->python_path ? PyUnicode_AsUTF8(state->python_path) : NULL;
+
+    PyErr_Clear(); /* of a path that is no UTF-8 */
+    if (!config->python_path) {
+        Py_RETURN_NONE;
+    }
+    if (!known || strcmp(known, config->python_path) != 0) {
+        Py_XSETREF(state->python_path, mp_str_from_fs(config->python_path));
+    }
+    return Py_XNewRef(state->python_path);
 }

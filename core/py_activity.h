@@ -11,6 +11,9 @@ enum { MP_FLAG_RELOAD = 1, MP_FLAG_DEBUG = 2, MP_FLAG_PDB = 4 };
 
 int mp_flags_of(const mp_dir_config *config);
 
+/* The PythonPath in effect, or None: new reference, or NULL with an exception. Holds. */
+PyObject *mp_python_path_of(mp_state *state, const mp_dir_config *config);
+
 /* The name of the interpreter for a handler of this section (NULL: not known) in this
  * phase of r (manual, 4.1 and 5.4.4 to 5.4.6). */
 const char *mp_interpreter_name(request_rec *r, mp_phase phase, const mp_section *section);

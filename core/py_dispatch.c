@@ -94,16 +94,19 @@ static int call_run(mp_interp *interp, request_rec *r, mp_phase phase, const mp_
     PyObject *handlers = make_handlers(interp, r, phase, list);
     PyObject *number = PyLong_FromLong(phase);
     PyObject *flags = PyLong_FromLong(mp_flags_of(config));
-    PyObject *path = mp_str_from_fs(config->python_path);
+    PyObject *path = mp_python_path_of(mp_interp_state(interp), config);
     PyObject *result = NULL;
     int status;
 
     if (handlers && number && flags && path) {
         PyObject *args[] = {NULL, (PyObject *)request, handlers, number, flags, path};
+        PyObject *running_before = request->running;
+        request->running = NULL;
         request->phase = phase;
         result = PyObject_Vectorcall(mp_interp_state(interp)->dispatch_run, args + 1,
                                      5 | PY_VECTORCALL_ARGUMENTS_OFFSET, NULL);
         request->phase = phase_before == MP_PHASE_COUNT ? phase : phase_before;
+        Py_XSETREF(request->running, running_before);
     }
     Py_XDECREF(handlers);
     Py_XDECREF(number);
@@ -366,7 +369,7 @@ static int call_run_connection(mp_interp *interp, conn_rec *c, const mp_handler 
     }
     if (made) {
         result = PyObject_CallFunction(state->dispatch_run_connection, "OOiN", connection, made,
-                                       mp_flags_of(config), mp_str_from_fs(config->python_path));
+                                       mp_flags_of(config), mp_python_path_of(state, config));
     }
     if (result) {
         status = (int)PyLong_AsLong(result);

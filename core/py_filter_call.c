@@ -109,7 +109,7 @@ static int call_run_filter(mp_filter_context *context)
     if (filter) {
         result = PyObject_CallFunction(mp_interp_state(context->interp)->dispatch_run_filter,
                                        "OOiN", filter, filter->handler, mp_flags_of(config),
-                                       mp_str_from_fs(config->python_path));
+                                       mp_python_path_of(mp_interp_state(context->interp), config));
     }
     if (result == Py_None) {
         Py_DECREF(result);

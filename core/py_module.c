@@ -120,6 +120,7 @@ static int apache_exec(PyObject *module)
     DO(state->dispatch_import)                          \
     DO(state->dispatch_shutdown)                        \
     DO(state->interpreter_name)                         \
+    DO(state->python_path)                              \
     DO(state->phase_names)
 /* clang-format on */
 

@@ -28,6 +28,8 @@ typedef struct {
     PyObject *dispatch_shutdown;
     /* The name of the interpreter (str). */
     PyObject *interpreter_name;
+    /* The PythonPath that was last in effect (str), or NULL. */
+    PyObject *python_path;
     /* Names of the phases (str), in the order of enum mp_phase. */
     PyObject *phase_names;
 } mp_state;

@@ -59,6 +59,10 @@ _server_cleanups: list[_Cleanup] = []
 _handlers: dict[tuple[str, str, str | None, int, int], Handler] = {}
 
 
+#: The PythonPath last set: the core hands over the same object while it does not change.
+_path: str | None = None
+
+
 # Handlers
 
 
@@ -121,21 +125,24 @@ def run(
         The status for Apache.
     """
     goes_on = _GOES_ON_BY_NUMBER[phase]
-    before = req._running
     status = DECLINED
-    try:
-        for handler in handlers:
+    for handler in handlers:
+        status = _call(req, handler, flags, python_path, status)
+        if status not in goes_on:
+            return status
+    if req._added is not None:
+        for handler in req._added.get(phase, ()):
             status = _call(req, handler, flags, python_path, status)
             if status not in goes_on:
                 return status
-        if req._added is not None:
-            for handler in req._added.get(phase, ()):
-                status = _call(req, handler, flags, python_path, status)
-                if status not in goes_on:
-                    return status
-    finally:
-        req._running = before
     return status
+
+
+def _use_path(python_path: str) -> None:
+    """Have sys.path be what PythonPath says."""
+    global _path
+    _importer.set_path(python_path)
+    _path = python_path
 
 
 def _call(req: _apache.mp_request, handler: Handler, flags: int, python_path: str | None, status: int) -> int:
@@ -143,8 +150,8 @@ def _call(req: _apache.mp_request, handler: Handler, flags: int, python_path: st
     req._running = handler
     function = None
     try:
-        if python_path is not None:
-            _importer.set_path(python_path)
+        if python_path is not None and python_path is not _path:
+            _use_path(python_path)
         function = handler.resolve(req, bool(flags & FLAG_RELOAD))
         if function is None:
             return status
@@ -218,8 +225,8 @@ def run_filter(
     """
     function = None
     try:
-        if python_path is not None:
-            _importer.set_path(python_path)
+        if python_path is not None and python_path is not _path:
+            _use_path(python_path)
         function = handler.resolve(filter, bool(flags & FLAG_RELOAD))
         if function is not None:
             function(filter)
@@ -239,8 +246,8 @@ def run_connection(conn: _apache.mp_conn, handler: Handler, flags: int, python_p
     """
     function = None
     try:
-        if python_path is not None:
-            _importer.set_path(python_path)
+        if python_path is not None and python_path is not _path:
+            _use_path(python_path)
         function = handler.resolve(conn, bool(flags & FLAG_RELOAD))
         if function is None:
             return DECLINED
@@ -302,8 +309,8 @@ def import_at_start(text: str, file: str, python_path: str | None, line: int) ->
     """PythonImport module[::callable] (manual, 5.4.3); what fails is logged."""
     name, _, path = text.partition("::")
     try:
-        if python_path is not None:
-            _importer.set_path(python_path)
+        if python_path is not None and python_path is not _path:
+            _use_path(python_path)
         module = _importer.load(name)
         if path:
             function, _ = resolve_object(module, path, None, False)
