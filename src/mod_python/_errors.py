@@ -34,6 +34,11 @@ __all__ = [
 
 _PACKAGE = os.path.dirname(__file__)
 
+_STYLE = (
+    "<style>body{font:16px/1.5 system-ui,sans-serif;margin:2em}h1{font-size:1.3em}"
+    "pre{background:#f4f4f2;padding:1em;overflow:auto}</style>"
+)
+
 #: How extension modules say that they do not load in a second interpreter: CPython, NumPy,
 #: Cython, PyO3.
 _ONE_INTERPRETER_ONLY = (
@@ -196,7 +201,7 @@ def _show(req: _apache.mp_request, handler: "Handler", error: BaseException, tex
     if "html" in (req.headers_in.get("Accept") or ""):
         req.content_type = "text/html; charset=utf-8"
         body = (
-            "<!DOCTYPE html>\n<title>500 Internal Server Error</title>\n"
+            f"<!DOCTYPE html>\n<title>500 Internal Server Error</title>\n{_STYLE}\n"
             f"<h1>{html.escape(title)}</h1>\n<pre>{html.escape(text)}</pre>\n"
             "<p>PythonDebug is On: turn it off where strangers can see this.</p>\n"
         )
