@@ -19,8 +19,8 @@ static int is_ours(const ap_filter_rec_t *filter, int is_input)
 }
 
 /* Has Apache know name as a Python filter; an error or NULL. */
-static const char *register_filter(cmd_parms *cmd, const char *name, int is_input,
-                                   int is_connection)
+static const char *register_filter(cmd_parms *cmd, const char *name, const char *written,
+                                   int is_input, int is_connection)
 {
     ap_filter_rec_t *known = lookup(name, is_input);
     ap_filter_type type = is_connection ? AP_FTYPE_CONNECTION : AP_FTYPE_RESOURCE;
@@ -29,13 +29,13 @@ static const char *register_filter(cmd_parms *cmd, const char *name, int is_inpu
         return apr_psprintf(cmd->pool,
                             "%s: %s is the name of a filter that Apache or a module has "
                             "already: choose another name",
-                            cmd->cmd->name, name);
+                            cmd->cmd->name, written);
     }
     if (known && known->ftype != type) {
         return apr_psprintf(cmd->pool,
                             "%s: %s is already the name of a Python filter for %s: choose "
                             "another name",
-                            cmd->cmd->name, name, is_connection ? "requests" : "connections");
+                            cmd->cmd->name, written, is_connection ? "requests" : "connections");
     }
     if (!known && is_input) {
         ap_register_input_filter(name, mp_filter_input, NULL, type);
@@ -71,7 +71,8 @@ const char *mp_set_filter(cmd_parms *cmd, void *configv, const char *text, const
                              cmd->cmd->name, name ? name : text);
     }
     if (!error) {
-        error = register_filter(cmd, lower, is_input, level == MP_FILTER_CONNECTION);
+        error = register_filter(cmd, lower, name ? name : text, is_input,
+                                level == MP_FILTER_CONNECTION);
     }
     if (error) {
         return error;

@@ -87,10 +87,10 @@ void mp_filter_append(mp_filter_context *context, apr_bucket *bucket)
     APR_BRIGADE_INSERT_TAIL(context->out, bucket);
 }
 
-/* A connection carries many streams: their ends are no end of its own. */
+/* On the way out a connection carries many streams, whose ends are not its own. */
 int mp_filter_is_end(const mp_filter_context *context, const apr_bucket *bucket)
 {
-    return context->r && APR_BUCKET_IS_EOS(bucket);
+    return (context->r || context->is_input) && APR_BUCKET_IS_EOS(bucket);
 }
 
 /* Reading */

@@ -4,7 +4,7 @@ python=$1
 if [ "$(id -u)" = 0 ] && [ "$python" = /usr/bin/python3 ] && command -v apt-get >/dev/null; then
     export DEBIAN_FRONTEND=noninteractive
     echo "Installing python3 ..."
-    apt-get -qq update && exec apt-get -qq install --no-install-recommends python3
+    apt-get -qq update && exec apt-get -qq install --no-install-recommends python3 >/dev/null
 fi
 cat >&2 <<END
 There is no Python $python. Install Python 3.11 or later, then run make again:

@@ -26,12 +26,19 @@ Name another with `make PYTHON=/path/to/python3`:
   uv:       uv python install 3.13
   macOS:    brew install python@3.13"""
 
-# What must be there: Debian's package, Fedora's, Alpine's, macOS's (Homebrew, or a command).
+INSTALL = {
+    "Debian, Ubuntu": "apt-get install",
+    "Fedora": "dnf install",
+    "Alpine": "apk add",
+    "macOS": "brew install",
+}
+
+# What must be there, and the packages that have it, in the order of INSTALL.
 # Debian's apache2 would also start a server on port 80; apache2-bin is the program alone.
 PACKAGES = {
     "apache": ("apache2-bin", "httpd", "apache2", "httpd"),
     "apxs": ("apache2-dev", "httpd-devel", "apache2-dev", "httpd"),
-    "compiler": ("gcc libc6-dev", "gcc", "build-base", "xcode-select --install"),
+    "compiler": ("gcc libc6-dev", "gcc", "build-base", ""),
     "headers": ("python3-dev", "python3-devel", "python3-dev", "python@3.13"),
     "venv": ("python3-venv", "python3", "python3", "python@3.13"),
 }
@@ -47,7 +54,7 @@ def main():
     os.umask(0o022)  # Apache's children are to read what is made here
     check_python()
     check_readable(venv)
-    provide_system_packages()
+    provide_system_packages(venv)
     make_venv(venv)
     install_python_packages(venv, options.group)
 
@@ -91,8 +98,9 @@ def check_readable(venv):
         sys.exit("Apache could not serve from here, so nothing was built. {}".format(error))
 
 
-def missing_features():
-    """The keys of PACKAGES that this system lacks."""
+def missing_features(venv):
+    """The keys of PACKAGES that this system, and the environment to build into, lack."""
+    own_apache = os.path.exists(os.path.join(venv, "bin", "mod_wsgi-apxs"))
     path = os.pathsep.join([os.environ.get("PATH", os.defpath), "/usr/sbin", "/usr/local/apache2/bin"])
 
     def has_program(*names):
@@ -100,8 +108,8 @@ def missing_features():
 
     headers = os.path.join(sysconfig.get_path("include"), "Python.h")
     found = {
-        "apache": has_program("httpd", "apache2"),
-        "apxs": has_program(os.environ.get("APXS") or "apxs", "apxs2"),
+        "apache": own_apache or has_program("httpd", "apache2"),
+        "apxs": own_apache or has_program(os.environ.get("APXS") or "apxs", "apxs2"),
         "compiler": has_program(os.environ.get("CC") or "cc", "gcc", "clang"),
         "headers": os.path.exists(headers) and libpython_links(),
         "venv": subprocess.run(
@@ -122,33 +130,46 @@ def libpython_links():
     )
 
 
-def provide_system_packages():
+def provide_system_packages(venv):
     """Install what is missing where that can be done unasked; else say what to install."""
-    missing = missing_features()
+    missing = missing_features(venv)
     if not missing:
         return
-    debian, fedora, alpine, macos = (
-        " ".join(dict.fromkeys(PACKAGES[feature][system] for feature in missing)) for system in range(4)
-    )
     if os.geteuid() == 0 and shutil.which("apt-get"):
-        print("Installing {} ...".format(debian), flush=True)
-        install_debian_packages(debian.split())
-        missing = missing_features()
-        if not missing:
-            return
-    sys.exit(
-        "Not found: {}. Install what is missing, then run make again:\n"
-        "  Debian, Ubuntu:  apt-get install {}\n"
-        "  Fedora:          dnf install {}\n"
-        "  Alpine:          apk add {}\n"
-        "  macOS:           brew install {}".format(", ".join(missing), debian, fedora, alpine, macos)
-    )
+        debian = packages(missing, "Debian, Ubuntu")
+        print("Installing {} ...".format(" ".join(debian)), flush=True)
+        install_debian_packages(debian)
+        missing = missing_features(venv)
+    if missing:
+        sys.exit(what_to_install(missing, venv))
 
 
-def install_debian_packages(packages):
+def packages(missing, system):
+    """The names of what provides the missing features on a system, each once."""
+    column = list(INSTALL).index(system)
+    return list(dict.fromkeys(name for feature in missing for name in PACKAGES[feature][column].split()))
+
+
+def what_to_install(missing, venv):
+    """The commands that cure it, for every system."""
+    lines = ["Not found: {}. Install what is missing, then run make again:".format(", ".join(missing))]
+    for system, command in INSTALL.items():
+        names = packages(missing, system)
+        if names:
+            lines.append("  {:<16} {} {}".format(system + ":", command, " ".join(names)))
+    if "compiler" in missing:
+        lines.append("  {:<16} {}".format("macOS:", "xcode-select --install"))
+    if "apxs" in missing:
+        lines.append("Without root, an Apache compiled in some minutes:")
+        lines.append("  {} -m venv {}".format(sys.executable, venv))
+        lines.append("  {}/bin/pip install mod_wsgi-httpd".format(venv))
+    return "\n".join(lines)
+
+
+def install_debian_packages(names):
     """Run apt-get without questions and, unless it fails, without its many lines."""
     environment = dict(os.environ, DEBIAN_FRONTEND="noninteractive")
-    install = ["apt-get", "-qq", "install", "--no-install-recommends", *packages]
+    install = ["apt-get", "-qq", "install", "--no-install-recommends", *names]
     for command in (["apt-get", "-qq", "update"], install):
         subprocess.run(command, env=environment, stdout=subprocess.DEVNULL, check=True)
 

@@ -16,4 +16,5 @@ def outputfilter(filter):
 def note(filter, direction, data):
     connection = filter.connection
     first = data.partition(b"\r\n")[0].decode("latin-1")
-    apache.log_error(f"{connection.remote_ip} {direction} {len(data)} {first}", apache.APLOG_INFO)
+    text = f"{connection.remote_ip} {direction} {len(data)} {first}"
+    connection.base_server.log_error(text, apache.APLOG_INFO)

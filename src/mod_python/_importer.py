@@ -1,18 +1,37 @@
 """Finding, importing and reloading handler modules (manual, 3.3, 4.2, 5.4.8 and 5.4.11).
 
 A module found in a handler's own directory is known by its path, so that two
-`index.py` in two directories are two modules. A changed file is executed whole
-into a new module, which then takes the old one's place: running requests keep
-the old, and a failing reload is tried again at the next request.
+`index.py` in two directories are two modules: the first has its plain name in
+sys.modules, another one that name and its directory. A finder tells Python's
+import system which name stands for which file, and that does all the rest.
+
+What such a module imports from beside it is its own, too. All modules of a
+directory share one `__builtins__`, a copy whose `__import__` gives the name at
+the front of an absolute import the meaning it has in that directory, if any,
+and leaves everything else to Python. importlib.import_module() stays as it is.
+A name that a program adds to builtins is in the copy once a module of the
+directory has been executed after that, or the one that adds it.
+
+A changed file is executed whole into a new module, which then takes the old one's
+place: running requests keep the old, and a failing reload is tried again at the
+next request.
+
+Threads: what is loaded is found without a lock. Imports and reloads wait for
+each other by the import system's own locks only, one for each module, which see
+a deadlock coming: of two threads whose modules import each other, one gets the
+other's module as far as it has got, as in any circle of imports. While a module
+is reloaded, an import statement in another thread waits for the new one.
 """
 
-import importlib
-import importlib.machinery
-import importlib.util
+import builtins
 import os
 import sys
 import threading
+from collections.abc import Callable, Mapping, Sequence
+from importlib.machinery import BuiltinImporter, FrozenImporter, ModuleSpec, PathFinder, SourceFileLoader
+from importlib.util import find_spec, spec_from_file_location
 from types import CodeType, ModuleType
+from typing import Any
 
 __all__ = ["add_directory", "contains", "evaluate_path", "load", "path_generation", "set_path"]
 
@@ -20,25 +39,73 @@ __all__ = ["add_directory", "contains", "evaluate_path", "load", "path_generatio
 _Stamp = tuple[int, int, int]
 
 
-class _SourceLoader(importlib.machinery.SourceFileLoader):
-    """Compiles the source always: a .pyc is told from its source by whole seconds
-    and the size, which an edit need not change."""
+class _SourceLoader(SourceFileLoader):
+    """Loads a module from its source, for the handler's directory that it belongs to."""
 
-    def get_code(self, fullname: str) -> CodeType:
+    def __init__(self, fullname: str, path: str, directory: str | None) -> None:
+        super().__init__(fullname, path)
+        self.directory = directory
+        self.stamp: _Stamp | None = None
+
+    def get_code(self, fullname: str) -> CodeType | None:
+        """The code; of modules that are reloaded it is compiled always: a .pyc is told
+        from its source by whole seconds and the size, which an edit need not change."""
         path = self.get_filename(fullname)
+        self.stamp = _stamp_of(path)
+        if fullname not in _watched:
+            return super().get_code(fullname)
         code: CodeType = self.source_to_code(self.get_data(path), path)
         return code
 
+    def create_module(self, spec: ModuleSpec) -> ModuleType:
+        """The module, still empty but for what Python would not give it."""
+        module = ModuleType(spec.name)
+        if self.directory is not None:
+            vars(module)["__builtins__"] = _builtins_of(self.directory)
+        if spec.submodule_search_locations is not None:
+            # A package executed anew: import statements find its parts in sys.modules,
+            # and would not make them its attributes again.
+            for name, part in list(sys.modules.items()):
+                package, _, child = name.rpartition(".")
+                if package == spec.name:
+                    setattr(module, child, part)
+        return module
+
+
+class _Finder:
+    """Finds the modules of _sources, and the parts of packages that are there."""
+
+    @staticmethod
+    def find_spec(
+        fullname: str, path: Sequence[str] | None = None, target: ModuleType | None = None
+    ) -> ModuleSpec | None:
+        top = fullname.partition(".")[0]
+        file, directory = _sources.get(fullname) or _sources.get(top) or (None, None)
+        if file is None:
+            return None
+        if fullname not in _sources:
+            spec = PathFinder.find_spec(fullname, path)
+        elif os.path.isfile(file):
+            places = [os.path.dirname(file)] if os.path.basename(file) == "__init__.py" else None
+            spec = spec_from_file_location(fullname, file, submodule_search_locations=places)
+        else:
+            spec = None
+        if spec and spec.origin and type(spec.loader) is SourceFileLoader:
+            spec.loader = _SourceLoader(fullname, spec.origin, directory)
+        return spec
+
 
 class _Loaded:
-    """A module, the file it is from, and that file's version."""
+    """A module, its name in sys.modules, the file it is from, and that file's version."""
 
-    __slots__ = ("module", "path", "stamp")
+    __slots__ = ("module", "name", "path", "stamp")
 
-    def __init__(self, module: ModuleType, path: str | None, stamp: _Stamp | None) -> None:
+    def __init__(self, name: str, module: ModuleType, stamp: _Stamp | None) -> None:
+        self.name = name
         self.module = module
-        self.path = path
-        self.stamp = stamp
+        self.path = _file_of(module)
+        loader = getattr(getattr(module, "__spec__", None), "loader", None)
+        self.stamp = loader.stamp if isinstance(loader, _SourceLoader) else stamp
 
     def is_current(self) -> bool:
         """Whether the file is as it was, or cannot be looked at: then what is loaded stays."""
@@ -47,12 +114,25 @@ class _Loaded:
         stamp = _stamp_of(self.path)
         return stamp is None or stamp == self.stamp
 
+    def is_half_done(self) -> bool:
+        """Whether it is still being executed: it imports itself, by way of others, and
+        may yet fail."""
+        return getattr(getattr(self.module, "__spec__", None), "_initializing", False) is True
 
-_loaded: dict[tuple[str, str | None], _Loaded] = {}
-_locks: dict[tuple[str, str | None], threading.RLock] = {}
-_locks_lock = threading.Lock()
-#: What is being imported, each by the thread that has its lock.
-_busy: set[tuple[str, str | None]] = set()
+
+#: By name in sys.modules.
+_loaded: dict[str, _Loaded] = {}
+#: What load() has been asked for, name and directory: the name in sys.modules.
+_asked: dict[tuple[str, str | None], str] = {}
+#: By name in sys.modules: the file, and the handler's directory that it belongs to.
+_sources: dict[str, tuple[str, str | None]] = {}
+#: By file of a handler's directory: its name in sys.modules, the same for good.
+_names: dict[str, str] = {}
+#: Names in sys.modules of what is reloaded.
+_watched: set[str] = set()
+_builtins: dict[str, dict[str, Any]] = {}
+#: Makes one step of taking an old module out of sys.modules; never held during an import.
+_removal = threading.Lock()
 
 #: By PythonPath: one that refers to sys.path would make that grow at each change.
 _paths: dict[str, list[str]] = {}
@@ -123,29 +203,78 @@ def load(name: str, directory: str | None = None, reload: bool = True) -> Module
         Exception: Whatever its code raises.
     """
     key = (name, directory)
-    loaded = _loaded.get(key)
+    loaded = _loaded.get(_asked.get(key, ""))
     if loaded is not None and (not reload or loaded.is_current()):
         return loaded.module
-    with _lock_for(key):
-        loaded = _loaded.get(key)
-        if key in _busy:
-            # The module imports itself, by way of others: as far as it has got.
-            return sys.modules[loaded.module.__name__] if loaded else _import(name, directory).module
-        _busy.add(key)
-        try:
-            if loaded is None:
-                loaded = _import(name, directory)
-            elif not loaded.is_current():
-                loaded = _renew(loaded)
-            _loaded[key] = loaded
-        finally:
-            _busy.discard(key)
+    actual = _actual_name(name, directory)
+    loaded = _loaded.get(actual) or _import(actual)
+    if reload and not loaded.is_half_done() and not loaded.is_current():
+        loaded = _renew(loaded)
+    if not loaded.is_half_done():
+        _loaded[actual] = loaded
+        _asked[key] = actual
+        _, own = _sources.get(actual.partition(".")[0], (None, None))
+        if own is not None:
+            _builtins_of(own)  # it may have added to builtins
     return loaded.module
 
 
-def _lock_for(key: tuple[str, str | None]) -> threading.RLock:
-    with _locks_lock:
-        return _locks.setdefault(key, threading.RLock())
+def _actual_name(name: str, directory: str | None) -> str:
+    """The name that a module has in sys.modules."""
+    top, dot, rest = name.partition(".")
+    own = _name_in(directory, top) if directory else None
+    return (own or top) + dot + rest
+
+
+def _import(name: str) -> _Loaded:
+    _watched.add(name)
+    if name in sys.modules:
+        path = _file_of(sys.modules[name])
+    else:
+        spec = find_spec(name)
+        path = spec.origin if spec and spec.has_location else None
+        if path and spec and type(spec.loader) is SourceFileLoader:
+            _adopt(name, path)
+    stamp = _stamp_of(path) if path else None  # of before: it may change from here on
+    return _Loaded(name, _import_by_name(name), stamp)
+
+
+def _renew(loaded: _Loaded) -> _Loaded:
+    """The module executed anew from its changed file, by this thread or another."""
+    assert loaded.path is not None
+    _adopt(loaded.name, loaded.path)
+    _watched.add(loaded.name)
+    stamp = _stamp_of(loaded.path)
+    return _Loaded(loaded.name, _import_by_name(loaded.name, loaded.module), stamp)
+
+
+def _adopt(name: str, path: str) -> None:
+    """Have a module of sys.path loaded by _SourceLoader, if it is not already."""
+    if name.partition(".")[0] not in _sources:
+        _sources[name] = (path, None)
+
+
+def _import_by_name(name: str, old: ModuleType | None = None) -> ModuleType:
+    """Import by the name in sys.modules, where a failure leaves the old module.
+
+    The old one goes only if it is still there, so that of several threads one
+    executes the file and the others wait for it.
+    """
+    while True:
+        with _removal:
+            if old is not None and sys.modules.get(name) is old:
+                del sys.modules[name]
+        try:
+            # Not importlib.import_module(): that raises where a deadlock is seen coming.
+            __import__(name)
+        except BaseException:
+            if old is not None:
+                sys.modules.setdefault(name, old)
+            raise
+        module = sys.modules.get(name)
+        if module is not None and module is not old:
+            return module
+        # Another thread failed, for which this one waited: it shall have its own error.
 
 
 def _stamp_of(path: str) -> _Stamp | None:
@@ -156,35 +285,6 @@ def _stamp_of(path: str) -> _Stamp | None:
     return (status.st_mtime_ns, status.st_size, status.st_ino)
 
 
-def _import(name: str, directory: str | None) -> _Loaded:
-    top, _, rest = name.partition(".")
-    path = _find(directory, top) if directory else None
-    if path is None:
-        return _from_sys_path(importlib.import_module(name))
-    top_name = _free_name(top, path)
-    if rest:
-        # The package first; what is inside it is then found through its __path__.
-        package = load(top, directory, reload=False)
-        return _from_sys_path(importlib.import_module(f"{package.__name__}.{rest}"))
-    stamp = _stamp_of(path)
-    if top_name in sys.modules and _file_of(sys.modules[top_name]) == path:
-        # An import statement's: import_module() waits until another thread is done with it.
-        return _Loaded(importlib.import_module(top_name), path, stamp)
-    return _Loaded(_execute(top_name, path), path, stamp)
-
-
-def _renew(loaded: _Loaded) -> _Loaded:
-    """The module executed anew, from its changed file."""
-    assert loaded.path is not None
-    stamp = _stamp_of(loaded.path)
-    return _Loaded(_execute(loaded.module.__name__, loaded.path), loaded.path, stamp)
-
-
-def _from_sys_path(module: ModuleType) -> _Loaded:
-    path = _file_of(module)
-    return _Loaded(module, path, _stamp_of(path) if path else None)
-
-
 def _file_of(module: ModuleType) -> str | None:
     """The source file of a module, or None if it has none that could change."""
     path = getattr(module, "__file__", None)
@@ -193,51 +293,79 @@ def _file_of(module: ModuleType) -> str | None:
 
 def _find(directory: str, name: str) -> str | None:
     """The file of a module or package in a directory."""
-    for path in (
-        os.path.join(directory, name, "__init__.py"),
-        os.path.join(directory, name + ".py"),
-    ):
+    for file in (os.path.join(name, "__init__.py"), name + ".py"):
+        path = os.path.join(directory, file)
         if os.path.isfile(path):
             return path
     return None
 
 
-def _free_name(name: str, path: str) -> str:
-    """The name that the module of this file has in sys.modules: its own, unless a
-    module of another file has taken that."""
-    other = sys.modules.get(name)
-    if other is None or _file_of(other) == path:
-        return name
-    directory = os.path.dirname(path).replace("%", "%25").replace(".", "%2E")
-    return f"{name}@{directory}"
+# Names
 
 
-def _execute(name: str, path: str) -> ModuleType:
-    """Execute the file into a new module and put it into sys.modules.
+def _is_built_in(name: str) -> bool:
+    """Whether Python has this module before it looks anywhere."""
+    return BuiltinImporter.find_spec(name) is not None or FrozenImporter.find_spec(name) is not None
 
-    A failure leaves sys.modules as it was.
+
+def _name_in(directory: str, name: str) -> str | None:
+    """The name in sys.modules of a directory's own module; None if it has none of this name.
+
+    Its own name, unless a module of another file has taken that.
     """
-    is_package = os.path.basename(path) == "__init__.py"
-    spec = importlib.util.spec_from_file_location(
-        name,
-        path,
-        loader=_SourceLoader(name, path),
-        submodule_search_locations=[os.path.dirname(path)] if is_package else None,
-    )
-    if spec is None or spec.loader is None:
-        raise ImportError(f"cannot import {path}", name=name, path=path)
-    module = importlib.util.module_from_spec(spec)
-    previous = sys.modules.get(name)
-    sys.modules[name] = module
-    try:
-        spec.loader.exec_module(module)
-    except BaseException:
-        if previous is None:
-            sys.modules.pop(name, None)
-        else:
-            sys.modules[name] = previous
-        raise
-    parent, _, child = name.rpartition(".")
-    if parent in sys.modules:
-        setattr(sys.modules[parent], child, module)
-    return module
+    path = _find(directory, name)
+    if path is None or path in _names:
+        return path and _names[path]
+    directory = directory.rstrip("/") or "/"
+    source = (path, directory)
+    other = sys.modules.get(name)
+    is_taken = _is_built_in(name) or (other is not None and _file_of(other) != path)
+    if is_taken or _sources.setdefault(name, source) != source:
+        name = f"{name}@{directory.replace('%', '%25').replace('.', '%2E')}"
+        _sources[name] = source
+    return _names.setdefault(path, name)
+
+
+def _builtins_of(directory: str) -> dict[str, Any]:
+    """What modules of a directory have for `__builtins__`, brought up to date."""
+    own = _builtins.get(directory)
+    if own is None:
+        own = _builtins.setdefault(directory, {"__import__": _import_statement(directory)})
+    own.update({**vars(builtins), "__import__": own["__import__"]})
+    return own
+
+
+def _import_statement(directory: str) -> Callable[..., ModuleType]:
+    """The `__import__` of a directory's modules."""
+    # By the first part of a name that has been imported: what that is in sys.modules.
+    known: dict[str, str] = {}
+
+    def import_statement(
+        name: str,
+        globals: Mapping[str, object] | None = None,
+        locals: Mapping[str, object] | None = None,
+        fromlist: Sequence[str] | None = (),
+        level: int = 0,
+    ) -> ModuleType:
+        top, dot, rest = name.partition(".")
+        try:
+            if level:
+                return builtins.__import__(name, globals, locals, fromlist, level)
+            found = known.get(top)
+            if found is not None:
+                return builtins.__import__(found + dot + rest, globals, locals, fromlist, 0)
+            found = top if _is_built_in(top) else _name_in(directory, top) or top
+            module = builtins.__import__(found + dot + rest, globals, locals, fromlist, 0)
+        except BaseException as error:
+            # As if the statement had raised it: without this frame.
+            if error.__traceback__ is not None:
+                error.__traceback__ = error.__traceback__.tb_next
+            raise
+        known[top] = found
+        _builtins_of(directory)
+        return module
+
+    return import_statement
+
+
+sys.meta_path.insert(0, _Finder)

@@ -15,6 +15,7 @@ import httpx
 import pexpect
 import pytest
 
+from mod_python import version
 from plugins.installation import PATIENCE, sanitizer_environ
 
 DEADLINE = 20 * PATIENCE
@@ -225,15 +226,15 @@ def test_a_signal_stops_apache_and_its_children(site, signum):
 
 
 def test_ctrl_c_in_a_terminal_stops_it(site):
-    """The terminal sends the signal to everything in the foreground."""
-    child = pexpect.spawn(
-        command("serve", site, "--port", 0)[0], command("serve", site, "--port", 0)[1:], timeout=DEADLINE
-    )
-    child.expect("Ctrl-C to stop")
-    child.setwinsize(40, 100)
-    child.sendintr()
-    child.expect(pexpect.EOF)
-    child.close()
+    """The terminal sends the signal to everything in the foreground; resizing it stops nothing."""
+    program, *arguments = command("serve", site, "--port", 0)
+    with public_directory() as temporary:
+        child = pexpect.spawn(program, arguments, timeout=DEADLINE, env=environment(temporary))
+        child.expect("Ctrl-C to stop")
+        child.setwinsize(40, 100)
+        child.sendintr()
+        child.expect(pexpect.EOF)
+        child.close()
     assert child.exitstatus == 0
 
 
@@ -318,7 +319,9 @@ def test_what_apache_says_at_its_start_is_shown(site):
     """With a status that is not 0."""
     (site / "bad").mkdir(exist_ok=True)
     program = site / "bad" / "httpd"
-    program.write_text('#!/bin/sh\ntest "$1" = -l && exec apache2 -l\necho "no such luck" >&2\nexit 1\n')
+    program.write_text(
+        f'#!/bin/sh\ntest "$1" = -l && exec {version.HTTPD} -l\necho "no such luck" >&2\nexit 1\n'
+    )
     program.chmod(0o755)
     result = run("serve", site, "--port", 0, "--httpd", program)
     assert result.returncode == 1
@@ -342,8 +345,6 @@ def test_printed_configuration_is_valid(site, tmp_path):
     """What --config-only prints can be given to Apache."""
     conf = tmp_path / "httpd.conf"
     conf.write_text(run("serve", site, "--config-only").stdout)
-    from mod_python import version
-
     checked = subprocess.run(
         [version.HTTPD, "-t", "-f", conf],
         env=environment(tmp_path),

@@ -12,6 +12,13 @@ from pathlib import Path
 import pytest
 
 
+@pytest.fixture(autouse=True)
+def finders(monkeypatch: pytest.MonkeyPatch):
+    """What finds modules is, before and after a test, what Python comes with."""
+    theirs = [finder for finder in sys.meta_path if finder.__module__ != "mod_python._importer"]
+    monkeypatch.setattr(sys, "meta_path", theirs)
+
+
 @pytest.fixture
 def write(tmp_path: Path):
     """Writes a file below the test's directory, making the directories it needs."""
@@ -147,6 +154,27 @@ def test_module_of_sys_path(importer, write, tmp_path, monkeypatch):
     assert importer.load("on_path").x == 22
 
 
+def test_module_of_sys_path_for_two_directories(importer, write, tmp_path, monkeypatch):
+    """It is one module, and each directory's handlers notice each edit."""
+    monkeypatch.syspath_prepend(str(tmp_path / "lib"))
+    answers = []
+    for n in range(6):
+        write("lib/shared.py", f"x = {n}\n")
+        answers.append(importer.load("shared", f"{tmp_path}/{'abbaab'[n]}/").x)
+    assert answers == list(range(6))
+
+
+@pytest.mark.parametrize("directory", ["", "lib/"])
+def test_edit_while_the_module_is_imported(importer, write, tmp_path, monkeypatch, directory):
+    """It is noticed, wherever the module is from."""
+    monkeypatch.syspath_prepend(str(tmp_path / "lib"))
+    edit = "from pathlib import Path\nPath(__file__).write_text('x = 2')\n"
+    write("lib/edited.py", f"{edit}x = 1\n")
+    place = f"{tmp_path}/{directory}"
+    importer.load("edited", place)
+    assert importer.load("edited", place).x == 2
+
+
 def test_bytecode_is_not_believed(write, load):
     """A .pyc of another version of the file, of the same second and size, is not used."""
     path = write("cached.py", "x = 1\n")
@@ -242,6 +270,18 @@ def test_reload_in_a_package(write, load):
     assert load("pack").x == 333
 
 
+def test_reloaded_package_keeps_its_parts(write, load):
+    """A part that is loaded is still the package's after its reload."""
+    write("pack/__init__.py", "x = 1\n")
+    write("pack/sub.py", "x = 1\n")
+    write("index.py", "def answer():\n    import pack.sub\n    return pack.sub.x, pack.x\n")
+    assert load("index").answer() == (1, 1)
+    load("pack")
+    write("pack/__init__.py", "x = 22\n")
+    load("pack")
+    assert load("index").answer() == (1, 22)
+
+
 def test_same_package_in_two_directories(write, load):
     """Both packages see their own parts by relative imports."""
     for directory in "ab":
@@ -276,6 +316,178 @@ def test_dataclass_and_pickle(write, load, directory):
     point = module.Point(1)
     copy = pickle.loads(pickle.dumps(point))
     assert copy == point and type(copy) is module.Point
+
+
+# Import statements
+
+
+STATEMENTS = [
+    "import sibling; found = sibling.x",
+    "import sibling as other; found = other.x",
+    "from sibling import x as found",
+    "from sibling import *; found = x",
+    "import pack; found = pack.x",
+    "import pack.part; found = pack.part.x",
+    "import pack.part as other; found = other.x",
+    "from pack import part; found = part.x",
+    "from pack.part import x as found",
+    "from pack.part import y as found",
+    "from pack.part import z as found",
+    "from pack.part import later; found = later()",
+    "import pack.deep.part; found = pack.deep.part.x",
+    "found = __import__('sibling').x",
+    "space = {}; exec('import sibling', space); found = space['sibling'].x",
+]
+
+
+@pytest.mark.parametrize("when", ["at import", "in a function"])
+@pytest.mark.parametrize("statement", STATEMENTS)
+def test_same_sibling_in_two_directories(write, load, statement, when):
+    """What a module imports is from beside it, in every way to say so."""
+    if when == "at import" or "*" in statement:
+        code = f"{statement}\ndef answer(): return found\n"
+    else:
+        code = f"def answer():\n    {statement}\n    return found\n"
+    for directory in "ab":
+        write(f"{directory}/index.py", code)
+        write(f"{directory}/sibling.py", f"x = '{directory}'\n")
+        write(f"{directory}/pack/__init__.py", f"x = '{directory}'\n")
+        write(
+            f"{directory}/pack/part.py",
+            """
+            from . import x
+            from .other import x as y
+            import sibling
+            z = sibling.x
+
+            def later():
+                import sibling
+                return sibling.x
+            """,
+        )
+        write(f"{directory}/pack/other.py", f"x = '{directory}'\n")
+        write(f"{directory}/pack/deep/__init__.py", "")
+        write(f"{directory}/pack/deep/part.py", "from ..part import z as x\n")
+    for directory in "abab":
+        assert load("index", directory).answer() == directory
+
+
+def test_sibling_is_one_module(write, load):
+    """Whoever imports it: a statement, or load()."""
+    for directory in "ab":
+        write(f"{directory}/index.py", "import sibling\n")
+        write(f"{directory}/other.py", "import sibling\n")
+        write(f"{directory}/sibling.py", "")
+    for directory in "ab":
+        module = load("index", directory).sibling
+        assert load("sibling", directory) is module is load("other", directory).sibling
+
+
+def test_sibling_that_has_changed(write, load):
+    """A sibling is reloaded when load() is asked for it; statements give the new one."""
+    for directory in "ab":
+        write(f"{directory}/index.py", "def answer():\n    import sibling\n    return sibling.x\n")
+        write(f"{directory}/sibling.py", "x = 1\n")
+        assert load("index", directory).answer() == 1
+    write("b/sibling.py", "x = 2\n")
+    assert load("sibling", "b").x == 2
+    assert [load("index", directory).answer() for directory in "ab"] == [1, 2]
+
+
+def test_imports_from_elsewhere(write, load):
+    """What is not beside the module is what Python has; so is what it has built in."""
+    import json
+    import time
+
+    write("index.py", "import json, time\nimport os.path as path\nfrom xml.etree import ElementTree\n")
+    write("time.py", "1 / 0\n")
+    module = load("index")
+    assert (module.json, module.time, module.path) == (json, time, os.path)
+    assert module.ElementTree is sys.modules["xml.etree.ElementTree"]
+
+
+def test_import_module_is_as_ever(write, load):
+    """importlib.import_module() goes by the name in sys.modules."""
+    for directory in "ab":
+        write(f"{directory}/index.py", "import importlib\nfound = importlib.import_module('sibling').x\n")
+        write(f"{directory}/sibling.py", f"x = '{directory}'\n")
+    assert load("index", "a").found == load("index", "b").found == "a"
+
+
+@pytest.mark.parametrize(
+    ("statement", "name"),
+    [("import absent", "absent"), ("import pack.absent", "pack.absent"), ("from . import x", None)],
+)
+def test_statement_that_fails(write, load, statement, name):
+    """The error is Python's own, raised by the statement's own line, each time."""
+    write("index.py", statement)
+    write("pack/__init__.py", "")
+    for _ in range(2):
+        with pytest.raises(ImportError) as caught:
+            load("index")
+        assert caught.value.name == name
+        assert os.path.basename(caught.traceback[-1].path) == "index.py"
+
+
+def test_sibling_that_fails(write, load):
+    """Its error passes through, nothing of it is left, and it works once the file does."""
+    write("index.py", "import sibling\n")
+    for _ in range(2):
+        write("sibling.py", "1 / 0\n")
+        with pytest.raises(ZeroDivisionError) as caught:
+            load("index")
+        files = [os.path.basename(entry.path) for entry in caught.traceback]
+        assert files[-2:] == ["index.py", "sibling.py"]
+        assert "sibling" not in sys.modules and "index" not in sys.modules
+    write("sibling.py", "x = 1\n")
+    assert load("index").sibling.x == 1
+
+
+def test_statements_in_a_circle(write, load):
+    """The inner one gives the module as far as it has got, as Python does."""
+    for directory in "ab":
+        write(f"{directory}/yin.py", "x = 1\nimport yang\ny = 2\n")
+        write(f"{directory}/yang.py", "import yin\nseen = sorted(set(vars(yin)) & {'x', 'y'})\n")
+    for directory in "ab":
+        yin = load("yin", directory)
+        assert yin.yang.seen == ["x"]
+        assert yin.yang.yin is yin and yin.y == 2
+
+
+def test_names_added_to_builtins(write, load, monkeypatch):
+    """Such as gettext.install() adds are seen by the functions of the module that does it,
+    and of those loaded before."""
+    import builtins
+
+    monkeypatch.setattr(builtins, "_", None, raising=False)
+    write("early.py", "def answer():\n    return _('word')\n")
+    write("index.py", "import builtins\nbuiltins._ = str.upper\ndef answer():\n    return _('word')\n")
+    early = load("early")
+    assert load("index").answer() == early.answer() == "WORD"
+
+
+def test_dataclass_and_pickle_of_a_sibling(write, load):
+    """Both find the sibling's module by its name."""
+    for directory in "ab":
+        write(f"{directory}/index.py", "from shapes import Point\n")
+        write(
+            f"{directory}/shapes.py",
+            """
+            from __future__ import annotations
+            from dataclasses import dataclass, fields
+            from typing import ClassVar
+
+            @dataclass
+            class Point:
+                x: int
+                kind: ClassVar[str] = "point"
+
+            assert len(fields(Point)) == 1
+            """,
+        )
+        kind = load("index", directory).Point
+        copy = pickle.loads(pickle.dumps(kind(1)))
+        assert copy == kind(1) and type(copy) is kind
 
 
 # Circles
@@ -352,6 +564,61 @@ def test_import_statement_at_the_same_time(importer, write, load):
         return load("slow").x
 
     assert len(set(at_once(2, call))) == 1
+
+
+@pytest.mark.parametrize("by", ["statement", "load()"])
+def test_circle_in_two_threads(write, load, by):
+    """Two threads that begin a circle at its two ends both get through, at first and
+    when everything has changed."""
+    for number in range(10):
+        pair = (f"yin{number}", f"yang{number}")
+        for version in (1, 22):
+            for name, other in (pair, pair[::-1]):
+                code = (
+                    CIRCLE
+                    if by == "load()"
+                    else "import time\ntime.sleep(0.002)\nimport {other}\nversion = {version}\n"
+                )
+                write(f"{name}.py", textwrap.dedent(code).format(other=other, version=version))
+            modules = at_once(2, lambda n, pair=pair: load(pair[n]))
+            assert [module.version for module in modules] == [version] * 2 or by == "statement"
+            assert [load(name).version for name in pair] == [version] * 2
+
+
+def test_statement_waits_for_a_reload(write, load):
+    """A statement of another thread gives the new module whole, not half of it."""
+    write("index.py", "def answer():\n    import slow\n    return slow.x\n")
+    write("slow.py", "x = 1\n")
+    index = load("index")
+    load("slow")
+    write("slow.py", "import time\ntime.sleep(0.1)\nx = 2\n")
+    old = sys.modules["slow"]
+
+    def call(number: int):
+        if number == 0:
+            return load("slow").x
+        end = time.monotonic() + 5
+        while sys.modules.get("slow", old) is old and time.monotonic() < end:
+            time.sleep(0.001)
+        return index.answer()
+
+    assert at_once(4, call) == [2] * 4
+
+
+def test_failing_reload_in_many_threads(write, load):
+    """Each has the error, none the old module nor half the new, and the old one stays."""
+    write("broken.py", "x = 1\n")
+    old = load("broken")
+    write("broken.py", "import time\ntime.sleep(0.005)\nx = 2\n1 / 0\n")
+
+    def call(number: int):
+        try:
+            return load("broken")
+        except ZeroDivisionError:
+            return "failed"
+
+    assert at_once(8, call) == ["failed"] * 8
+    assert sys.modules["broken"] is old and load("broken", reload=False) is old
 
 
 # sys.path
