@@ -7,14 +7,14 @@ that is warm. Only user mode counts, not the kernel's part.
 """
 
 import argparse
-import http.client
 import shutil
 import sys
 import tempfile
 from collections import Counter
 from pathlib import Path
 
-from cases import CASES, Case
+from cases import CASES
+from load import LoadError
 from peers import PEERS
 from report import Row, columns
 from servers import Httpd, Server, ServerError
@@ -59,18 +59,6 @@ def read_profile(path: Path) -> Profile:
     return profile
 
 
-def converse(port: int, case: Case, requests: int) -> None:
-    """Make `requests` requests over one connection."""
-    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=60)
-    for _ in range(requests):
-        connection.request("GET", case.path, headers=dict(case.headers))
-        response = connection.getresponse()
-        response.read()
-        if response.status != 200:
-            raise ServerError(f"status {response.status} instead of 200")
-    connection.close()
-
-
 def count(httpd: Httpd, folder: Path, key: str) -> Profile | None:
     """What REQUESTS requests of a case cost; None if its peer is not installed."""
     case = CASES[key]
@@ -84,7 +72,7 @@ def count(httpd: Httpd, folder: Path, key: str) -> Profile | None:
     try:
         server.start((*CALLGRIND, f"--callgrind-out-file={calls}/%p"), ONE_THREAD)
         for requests in (WARMING, REQUESTS, 2 * REQUESTS, 1):
-            converse(server.port, case, requests)
+            case.converse(server.port, requests)
     finally:
         server.stop()
     parts = sorted(calls.glob("*.*"), key=lambda part: int(part.suffix[1:]))
@@ -141,7 +129,7 @@ def measure(keys: list[str]) -> tuple[dict[str, Profile], bool]:
         for key in keys:
             try:
                 profile = count(httpd, folder, key)
-            except (ServerError, OSError) as error:
+            except (ServerError, LoadError, OSError) as error:
                 print(f"{CASES[key].title}: failed: {error}", file=sys.stderr)
                 well = False
                 continue

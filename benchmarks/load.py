@@ -1,10 +1,14 @@
-"""Asking a server: one request whose answer is looked at, and load from wrk."""
+"""Asking a server: requests whose answers are looked at, load from wrk, and lines to be echoed."""
 
 import http.client
 import json
 import shutil
+import socket
 import subprocess
-from collections.abc import Mapping
+import threading
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -18,6 +22,12 @@ tenth of a second before the other."""
 
 TIMEOUT = 30
 """Seconds an answer may take before it counts as a failure; CGI is slow."""
+
+LINE = b"The quick brown fox jumps over the lazy dog, again and again.\n"
+"""What is echoed."""
+
+RECEIVE = 1 << 18
+"""Bytes of echoes taken at once, at most."""
 
 SUMMARY = Path(__file__).with_name("summary.lua")
 
@@ -42,32 +52,39 @@ class Load:
     requests: int
     rate: float
     """Requests per second."""
-    median: float
-    """Median latency in milliseconds."""
-    slow: float
+    median: float | None = None
+    """Median latency in milliseconds; None where lines are on their way together."""
+    slow: float | None = None
     """99th percentile of the latency in milliseconds."""
+    failed: int = 0
+    """Requests that got no answer or a wrong one."""
 
 
-def fetch(port: int, path: str, headers: Mapping[str, str]) -> Answer:
-    """Get `path` once from the server on `port` of this machine."""
+def fetch(port: int, path: str, headers: Mapping[str, str], requests: int) -> Iterator[Answer]:
+    """Get `path` from the server on `port` of this machine, `requests` times on one connection.
+
+    Raises:
+        LoadError: no answer came.
+    """
     connection = http.client.HTTPConnection("127.0.0.1", port, timeout=TIMEOUT)
     try:
-        connection.request("GET", path, headers=dict(headers))
-        response = connection.getresponse()
-        body = response.read()
-        names = {name.lower(): value for name, value in response.getheaders()}
-        return Answer(response.status, names, body)
+        for _ in range(requests):
+            connection.request("GET", path, headers=dict(headers))
+            response = connection.getresponse()
+            body = response.read()
+            names = {name.lower(): value for name, value in response.getheaders()}
+            yield Answer(response.status, names, body)
     except (OSError, http.client.HTTPException) as error:
         raise LoadError(f"no answer: {error!r}") from error
     finally:
         connection.close()
 
 
-def press(port: int, path: str, headers: Mapping[str, str], seconds: int) -> Load:
+def press(port: int, path: str, headers: Mapping[str, str], seconds: int, losses: float) -> Load:
     """Load `path` with wrk for `seconds`.
 
     Raises:
-        LoadError: a request failed or was answered with an error status.
+        LoadError: more requests than the share `losses` failed or were answered with an error status.
     """
     command = ["wrk", f"-t{THREADS}", f"-c{CONNECTIONS}", f"-d{seconds}s"]
     command += [f"--timeout={TIMEOUT}s", "-s", str(SUMMARY)]
@@ -79,10 +96,49 @@ def press(port: int, path: str, headers: Mapping[str, str], seconds: int) -> Loa
         raise LoadError(run.stderr.strip() or run.stdout.strip())
     # wrk prints its own text first; the summary is the last line.
     summary = json.loads(run.stdout.splitlines()[-1])
-    if summary["failed"] or not summary["requests"]:
-        raise LoadError(f"{summary['failed']} of {summary['requests']} requests failed")
-    requests = summary["requests"]
-    return Load(requests, requests / summary["seconds"], summary["median"], summary["slow"])
+    requests, failed = summary["requests"], summary["failed"]
+    if failed > losses * requests or not requests:
+        raise LoadError(f"{failed} of {requests} requests failed")
+    return Load(requests, requests / summary["seconds"], summary["median"], summary["slow"], failed)
+
+
+def echo(port: int, lines: int) -> Load:
+    """Send `lines` lines over one connection, without waiting for their echoes, which are read meanwhile.
+
+    Raises:
+        LoadError: what came back is not what was sent.
+    """
+    sent = LINE * lines
+    start = time.perf_counter()
+    try:
+        with socket.create_connection(("127.0.0.1", port), TIMEOUT) as connection:
+            sender = threading.Thread(target=send, args=(connection, sent), daemon=True)
+            sender.start()
+            echoed = receive(connection, len(sent))
+            sender.join()
+    except OSError as error:
+        raise LoadError(f"no echo: {error!r}") from error
+    seconds = time.perf_counter() - start
+    if echoed != sent:
+        raise LoadError(f"{len(echoed)} bytes of echoes are not the {len(sent)} bytes sent")
+    return Load(lines, lines / seconds)
+
+
+def send(connection: socket.socket, data: bytes) -> None:
+    """Send everything; a failure shows in what is received."""
+    with suppress(OSError):
+        connection.sendall(data)
+
+
+def receive(connection: socket.socket, size: int) -> bytes:
+    """Receive `size` bytes, or what comes before the end."""
+    received = bytearray()
+    while len(received) < size:
+        data = connection.recv(RECEIVE)
+        if not data:
+            break
+        received += data
+    return bytes(received)
 
 
 def wrk_version() -> str:

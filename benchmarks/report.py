@@ -61,20 +61,35 @@ class Report:
     """Machine, versions and settings, by name."""
     results: dict[str, Result]
 
-    def of_c(self, key: str) -> float | None:
-        """`key` as a share of the C module, through the limit it was measured beside."""
-        if key == "c":
-            return 1.0
+    def share(self, key: str) -> tuple[str, float] | None:
+        """The case that `key` is compared with in the end, limit by limit, and its share of that."""
+        limit = CASES[key].limit
+        if limit == key:
+            return key, 1.0
         ratio = self.results[key].ratio if key in self.results else None
-        limit = self.of_c(CASES[key].limit)
-        return None if ratio is None or limit is None else ratio * limit
+        beyond = self.share(limit)
+        return None if ratio is None or beyond is None else (beyond[0], ratio * beyond[1])
+
+    def of_c(self, key: str) -> float | None:
+        """`key` as a share of the C module, if that is what it is compared with in the end."""
+        share = self.share(key)
+        return share[1] if share and share[0] == "c" else None
 
     def measured(self, mark: Mark) -> float | None:
         """The figure that `mark` is about, or None if a part of it is missing."""
+        if mark.case not in self.results:
+            return None
+        if mark.of is None:
+            return self.results[mark.case].rate
         if CASES[mark.case].limit == mark.of:
-            return self.results[mark.case].ratio if mark.case in self.results else None
-        case, of = self.of_c(mark.case), self.of_c(mark.of)
-        return None if case is None or of is None else case / of
+            return self.results[mark.case].ratio
+        case, of = self.share(mark.case), self.share(mark.of)
+        return case[1] / of[1] if case and of and case[0] == of[0] else None
+
+    def rounds(self, mark: Mark) -> list[float]:
+        """The figures of the rounds whose median is the mark's, which others are derived from."""
+        result = self.results[mark.case]
+        return [load.rate for load in result.loads] if mark.of is None else result.ratios
 
     def failed(self) -> list[Result]:
         """The cases that went wrong, as opposed to peers that are not there."""
@@ -84,7 +99,7 @@ class Report:
 Row = tuple[str, ...]
 
 HEAD: Row = (
-    "case", "requests/s", "p50 ms", "p99 ms", "CPU us", "of C", "of its limit", "CPU of it", "limit",
+    "case", "requests or lines/s", "p50 ms", "p99 ms", "CPU us", "of C", "of its limit", "CPU of it", "limit",
 )  # fmt: skip
 
 
@@ -97,8 +112,9 @@ def spread(values: list[float]) -> str:
     """The median of `values` and half the distance between their quartiles."""
     if len(values) < 2:
         return middle(values, 3)
-    low, _, high = statistics.quantiles(values, n=4, method="inclusive")
-    return f"{statistics.median(values):.3f} ± {(high - low) / 2:.3f}"
+    low, median, high = statistics.quantiles(values, n=4, method="inclusive")
+    digits = 3 if median > 0.1 else 5
+    return f"{median:.{digits}f} ± {(high - low) / 2:.{digits}f}"
 
 
 def case_row(report: Report, result: Result) -> Row:
@@ -110,8 +126,8 @@ def case_row(report: Report, result: Result) -> Row:
     return (
         case.title,
         middle([load.rate for load in result.loads], 0),
-        middle([load.median for load in result.loads], 2),
-        middle([load.slow for load in result.loads], 2),
+        middle([load.median for load in result.loads if load.median is not None], 2),
+        middle([load.slow for load in result.loads if load.slow is not None], 2),
         middle(result.cpus, 1),
         "" if of_c is None else f"{of_c:.2f}" if of_c > 0.1 else f"{of_c:.5f}",
         spread(result.ratios),
@@ -130,19 +146,25 @@ def interval(values: list[float]) -> tuple[float, float]:
 def mark_row(report: Report, mark: Mark) -> Row:
     """One line of the table of marks."""
     figure = report.measured(mark)
-    wanted = f">= {mark.least:g}"
+    wanted = f">= {mark.least:,g}"
     if figure is None:
         return (mark.title, wanted, "not measured", "", "")
     low = high = figure
-    if CASES[mark.case].limit == mark.of:
-        low, high = interval(report.results[mark.case].ratios)
+    rounds = report.rounds(mark)
+    if mark.of in (None, CASES[mark.case].limit):
+        low, high = interval(rounds)
     verdict = "reached" if low >= mark.least else "falls short"
-    if len(report.results[mark.case].ratios) < ENOUGH:
+    if len(rounds) < ENOUGH:
         verdict = "too few rounds to tell"
     elif low < mark.least <= high:
         verdict = "too close to tell"
-    between = "" if low == high else f"{low:.3f} to {high:.3f}"
-    return (mark.title, wanted, f"{figure:.4g}", between, verdict)
+    between = "" if low == high else f"{number(low)} to {number(high)}"
+    return (mark.title, wanted, number(figure), between, verdict)
+
+
+def number(value: float) -> str:
+    """A ratio or a rate, as many digits of it as say something."""
+    return f"{value:,.0f}" if value >= 100 else f"{value:.3f}"
 
 
 MARK_HEAD: Row = ("mark", "wanted", "measured", "95% interval", "")
@@ -172,12 +194,16 @@ def markdown(rows: list[Row]) -> str:
 
 
 def problems(report: Report) -> list[str]:
-    """What kept cases from being measured, a line or more each."""
-    return [
-        f"{CASES[result.key].title}: {result.state}: {result.problem}"
-        for result in report.results.values()
-        if result.problem
-    ]
+    """What kept cases from being measured, or answers from coming; a line or more each."""
+    lines = []
+    for result in report.results.values():
+        title = CASES[result.key].title
+        if result.problem:
+            lines.append(f"{title}: {result.state}: {result.problem}")
+        elif failed := sum(load.failed for load in result.loads):
+            requests = sum(load.requests for load in result.loads)
+            lines.append(f"{title}: {failed:,} requests got no answer, {requests:,} did")
+    return lines
 
 
 def text(report: Report) -> str:
@@ -220,5 +246,7 @@ def write_section(report: Report, page: Path) -> None:
     if not begin or not end:
         raise ValueError(f"{page} lacks the line {BEGIN if not begin else END}")
     facts = "\n".join(f"- {name}: {value}" for name, value in report.facts.items())
-    tables = f"{markdown(case_rows(report))}\n\n{markdown(mark_rows(report))}"
-    page.write_text(f"{before}{BEGIN}\n{facts}\n\n{tables}\n{END}{after}")
+    notes = "\n".join(f"- {line}" for line in problems(report))
+    parts = [facts, markdown(case_rows(report)), markdown(mark_rows(report)), notes]
+    section = "\n\n".join(part for part in parts if part)
+    page.write_text(f"{before}{BEGIN}\n\n{section}\n\n{END}{after}")

@@ -8,6 +8,8 @@ both; the figure is the median of the slices' ratios.
 import argparse
 import os
 import platform
+import statistics
+import subprocess
 import sys
 import tempfile
 import time
@@ -34,6 +36,9 @@ QUICK_ROUNDS = 1
 WARMING = 50
 """Requests before a case is measured: its code is loaded and specialised."""
 
+STARTS = 11
+"""Starts of Python that are timed for the note on CGI."""
+
 Place = tuple[str, str | None]
 """Which server a case is on: its peer and its configuration."""
 
@@ -59,10 +64,7 @@ class Bench:
                 result.missing = True
                 result.problem = PEERS[case.peer].install
                 return
-            for _ in range(WARMING):
-                complaint = case.complaint(load.fetch(server.port, case.path, case.headers))
-                if complaint:
-                    raise LoadError(complaint)
+            warm(case, server.port)
         except (ServerError, LoadError) as error:
             result.problem = str(error)
 
@@ -106,7 +108,7 @@ class Bench:
         case = CASES[result.key]
         server = self._servers[case.peer, case.conf]
         before = server.cpu()
-        measured = load.press(server.port, case.path, case.headers, case.seconds)
+        measured = case.press(server.port)
         cpu = (server.cpu() - before) * 1e6 / measured.requests
         result.loads.append(measured)
         if cpu and not case.outside:
@@ -118,6 +120,26 @@ class Bench:
         """What the measured servers say they consist of, without repetitions."""
         parts = (server.components().partition(")")[2].strip() for server in self._servers.values())
         return sorted({part for part in parts if part})
+
+
+def warm(case: Case, port: int) -> None:
+    """Make WARMING requests, and look at the answers.
+
+    Raises:
+        LoadError: one was missing or wrong; all were, if some may be lost.
+    """
+    if not case.losses:
+        case.converse(port, WARMING)
+        return
+    problem: LoadError | None = None
+    for _ in range(WARMING):
+        try:
+            case.converse(port, 1)
+            return
+        except LoadError as error:
+            problem = error
+    if problem:
+        raise problem
 
 
 def with_limits(keys: Iterable[str]) -> list[str]:
@@ -162,8 +184,29 @@ def facts(httpd: Httpd, bench: Bench) -> dict[str, str]:
         "modules": "; ".join(bench.components()),
         "Python": platform.python_version(),
         "Kukulkan": kukulkan_version(),
+        "CGI": f"each request starts a process; {starting()}",
         "load": f"{load.wrk_version()}, {load.CONNECTIONS} connections, threads: {load.THREADS}",
     }
+
+
+def starting() -> str:
+    """What of a CGI request is the start of Python, and its import of cgi."""
+    bare, importing = (start_time(program) for program in ("pass", "import cgi"))
+    if importing is None:
+        return f"{bare:.0f} ms of it start Python, which has no module cgi any more"
+    return f"{bare:.0f} ms of it start Python, {importing - bare:.0f} ms more import cgi"
+
+
+def start_time(program: str) -> float | None:
+    """Median milliseconds of a process that runs `program`; None if it fails."""
+    times = []
+    for _ in range(STARTS):
+        start = time.perf_counter()
+        run = subprocess.run([sys.executable, "-W", "ignore", "-c", program], capture_output=True, check=False)
+        times.append((time.perf_counter() - start) * 1e3)
+        if run.returncode:
+            return None
+    return statistics.median(times)
 
 
 def kukulkan_version() -> str:

@@ -18,6 +18,12 @@ CHILD_USER = "www-data"
 ENVIRONMENT = {"PATH": "/usr/bin:/bin"}
 """Of a server: another Python first on PATH makes some of the peers fail."""
 
+LARGE = (b"the quick brown fox jumps over the lazy dog\n" * 25000)[: 1 << 20]
+"""The text of 1 MiB that filters are given."""
+
+LARGE_NAMES = ("plain.txt", "passed.txt", "copied.txt", "upper.txt")
+"""Its files in `site/large`: the filters are told apart by them."""
+
 NAME_LENGTH = 20
 """Of a server's folder; no name is longer."""
 
@@ -87,6 +93,9 @@ class Server:
         script = site / "cgi" / "hello"
         script.write_text(script.read_text().replace("@PYTHON@", sys.executable))
         script.chmod(0o755)
+        (site / "large").mkdir()
+        for name in LARGE_NAMES:
+            (site / "large" / name).write_bytes(LARGE)
         lines = [
             f"Define root {self.root}",
             f"Define port {self.port}",

@@ -6,32 +6,6 @@
 
 #include "py_filter_call.h"
 
-/* Whether out holds what was asked for. */
-static int is_satisfied(const mp_filter_context *context, ap_input_mode_t mode)
-{
-    apr_size_t total = 0; /* a line longer than that is not waited for */
-
-    if (mode != AP_MODE_GETLINE) {
-        return !APR_BRIGADE_EMPTY(context->out);
-    }
-    for (apr_bucket *b = APR_BRIGADE_FIRST(context->out); b != APR_BRIGADE_SENTINEL(context->out);
-         b = APR_BUCKET_NEXT(b)) {
-        const char *data;
-        apr_size_t size;
-        if (APR_BUCKET_IS_EOS(b)) {
-            return 1;
-        }
-        if (!APR_BUCKET_IS_METADATA(b) &&
-            apr_bucket_read(b, &data, &size, APR_BLOCK_READ) == APR_SUCCESS) {
-            total += size;
-            if (memchr(data, '\n', size) || total >= HUGE_STRING_LEN) {
-                return 1;
-            }
-        }
-    }
-    return 0;
-}
-
 static apr_status_t take(mp_filter_context *context, apr_bucket_brigade *brigade,
                          ap_input_mode_t mode, apr_off_t bytes)
 {
@@ -100,9 +74,9 @@ static apr_status_t fail_input(mp_filter_context *context)
 }
 
 /* Calls the handler until it has written what is asked for, or the stream ends. */
-static apr_status_t fill(mp_filter_context *context, ap_input_mode_t mode)
+static apr_status_t fill(mp_filter_context *context)
 {
-    while (!is_satisfied(context, mode) && !context->closed && !context->disabled) {
+    while (!mp_filter_is_satisfied(context) && !context->closed && !context->disabled) {
         apr_off_t before = context->consumed + context->produced;
         apr_status_t rv = APR_SUCCESS;
         if (mp_call_filter(context) != 0) {
@@ -123,7 +97,7 @@ static apr_status_t fill(mp_filter_context *context, ap_input_mode_t mode)
         if (rv != APR_SUCCESS || context->rv != APR_SUCCESS) {
             return rv != APR_SUCCESS ? rv : context->rv;
         }
-        if (context->block == APR_NONBLOCK_READ && !is_satisfied(context, mode) &&
+        if (context->block == APR_NONBLOCK_READ && !mp_filter_is_satisfied(context) &&
             !context->closed) {
             return APR_EAGAIN;
         }
@@ -158,11 +132,12 @@ apr_status_t mp_filter_input(ap_filter_t *f, apr_bucket_brigade *brigade, ap_inp
     } else if (mode == AP_MODE_INIT || mode == AP_MODE_EATCRLF) {
         return APR_SUCCESS; /* data is waiting: nothing to wake up, or to eat */
     }
+    context->mode = mode;
     context->block = block;
     context->want = bytes;
     context->rv = APR_SUCCESS;
     if (!context->disabled) {
-        rv = fill(context, mode);
+        rv = fill(context);
         if (rv != APR_SUCCESS && APR_BRIGADE_EMPTY(context->out)) {
             return rv;
         }

@@ -95,13 +95,39 @@ int mp_filter_is_end(const mp_filter_context *context, const apr_bucket *bucket)
 
 /* Reading */
 
+/* Whether out holds what was asked for. */
+int mp_filter_is_satisfied(const mp_filter_context *context)
+{
+    apr_size_t total = 0; /* a line longer than that is not waited for */
+
+    if (context->mode != AP_MODE_GETLINE) {
+        return !APR_BRIGADE_EMPTY(context->out);
+    }
+    for (apr_bucket *b = APR_BRIGADE_FIRST(context->out); b != APR_BRIGADE_SENTINEL(context->out);
+         b = APR_BUCKET_NEXT(b)) {
+        const char *data;
+        apr_size_t size;
+        if (APR_BUCKET_IS_EOS(b)) {
+            return 1;
+        }
+        if (!APR_BUCKET_IS_METADATA(b) &&
+            apr_bucket_read(b, &data, &size, APR_BLOCK_READ) == APR_SUCCESS) {
+            total += size;
+            if (memchr(data, '\n', size) || total >= HUGE_STRING_LEN) {
+                return 1;
+            }
+        }
+    }
+    return 0;
+}
+
 /* Input: one brigade from the next filter, unless this call has what it is for. */
 static apr_status_t fetch(mp_filter_context *context)
 {
     apr_off_t want = context->want > MP_FILTER_GATHER ? context->want : MP_FILTER_GATHER;
     apr_status_t rv;
 
-    if (!APR_BRIGADE_EMPTY(context->out)) {
+    if (mp_filter_is_satisfied(context)) {
         return APR_EAGAIN;
     }
     rv = ap_get_brigade(context->f->next, context->in, AP_MODE_READBYTES, context->block, want);

@@ -39,7 +39,8 @@ typedef struct mp_filter_context {
     unsigned at_end : 1;     /* the handler has read the end of the stream */
     unsigned disabled : 1;   /* by disable(): everything passes */
     unsigned failed : 1;     /* the handler raised: nothing passes any more */
-    apr_read_type_e block;   /* input: how this call may read ... */
+    ap_input_mode_t mode;    /* input: what this call asks for, */
+    apr_read_type_e block;   /* how it may read ... */
     apr_off_t want;          /* ... and how much it is for */
     struct mp_interp *interp;
     void *wrapper; /* PyObject *, owned */
@@ -76,6 +77,9 @@ mp_filter_context *mp_filter_context_of(ap_filter_t *f, int is_input);
 apr_status_t mp_filter_forward(mp_filter_context *context);
 void mp_filter_append(mp_filter_context *context, apr_bucket *bucket);
 int mp_filter_is_end(const mp_filter_context *context, const apr_bucket *bucket);
+
+/* Input: whether out holds what this call asks for. */
+int mp_filter_is_satisfied(const mp_filter_context *context);
 
 /* filter_output.c, filter_input.c: what Apache calls. */
 apr_status_t mp_filter_output(ap_filter_t *f, apr_bucket_brigade *brigade);

@@ -44,7 +44,7 @@ COUNT = """
         size = letters = 0
         while block := req.read(65536):
             size += len(block)
-            letters += block.count(b"S")
+            letters += block.count(b"S") if b"S" in block else 0
         req.write(f"{size} {letters}")
         return 0
     """
@@ -59,7 +59,7 @@ def high_water_mark(pid):
 @pytest.fixture
 def site(httpd):
     """A site with the filters above, a big file and one child."""
-    config = "PythonPath \"sys.path + ['${root}/lib']\"\n"
+    config = "LimitRequestBody 0\nPythonPath \"sys.path + ['${root}/lib']\"\n"
     for name in ("passes", "copies", "upper", "lines"):
         config += f"PythonOutputFilter filters::{name} {name}\nPythonInputFilter filters::{name} {name}\n"
     server = httpd(config, {"lib/filters.py": FILTERS}, workers=4)
@@ -85,7 +85,8 @@ def download(site, name):
         assert b" 200 OK\r\n" in connection.read_until(b"\r\n\r\n")
         while count := connection.socket.recv_into(buffer):
             size += count
-            letters += buffer.count(b"S", 0, count)
+            if buffer.find(b"S", 0, count) >= 0:  # much faster than count()
+                letters += buffer.count(b"S", 0, count)
     return size, letters
 
 
