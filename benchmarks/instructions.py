@@ -3,7 +3,8 @@
 Apache runs in one process with one thread under Valgrind's callgrind, which
 writes a profile whenever a connection begins. One connection makes N requests,
 the next 2 N: the difference is N requests without their connection, on code
-that is warm. Only user mode counts, not the kernel's part.
+that is warm; a line that is echoed counts as a request. Only user mode counts,
+not the kernel's part.
 """
 
 import argparse

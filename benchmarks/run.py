@@ -191,18 +191,19 @@ def facts(httpd: Httpd, bench: Bench) -> dict[str, str]:
 
 def starting() -> str:
     """What of a CGI request is the start of Python, and its import of cgi."""
-    bare, importing = (start_time(program) for program in ("pass", "import cgi"))
-    if importing is None:
-        return f"{bare:.0f} ms of it start Python, which has no module cgi any more"
+    bare, importing = start_time("pass"), start_time("import cgi")
+    if bare is None or importing is None:
+        return "this Python has no module cgi any more"
     return f"{bare:.0f} ms of it start Python, {importing - bare:.0f} ms more import cgi"
 
 
 def start_time(program: str) -> float | None:
     """Median milliseconds of a process that runs `program`; None if it fails."""
+    command = [sys.executable, "-W", "ignore", "-c", program]
     times = []
     for _ in range(STARTS):
         start = time.perf_counter()
-        run = subprocess.run([sys.executable, "-W", "ignore", "-c", program], capture_output=True, check=False)
+        run = subprocess.run(command, capture_output=True, check=False)
         times.append((time.perf_counter() - start) * 1e3)
         if run.returncode:
             return None

@@ -51,7 +51,8 @@ static apr_status_t drain(request_rec *r, mp_body_in *in, char *buffer, apr_size
             *got += size;
             r->read_length += (apr_off_t)size;
             if (!r->read_chunked) {
-                r->remaining -= (apr_off_t)size;
+                /* An inflating filter gives more than the client was to send. */
+                r->remaining = r->remaining > (apr_off_t)size ? r->remaining - (apr_off_t)size : 0;
             }
         }
         apr_bucket_delete(bucket);

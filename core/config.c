@@ -118,6 +118,12 @@ void *mp_merge_dir_config(apr_pool_t *pool, void *basev, void *addv)
             merged->filters[i / 2][i % 2] = known ? apr_hash_overlay(pool, given, known) : given;
         }
     }
+    if (add->connection_filters && base->connection_filters) {
+        merged->connection_filters =
+            apr_array_append(pool, base->connection_filters, add->connection_filters);
+    } else {
+        INHERIT(connection_filters, add->connection_filters)
+    }
     INHERIT(connection_handler, add->connection_handler)
     INHERIT(interpreter, add->interpreter)
     INHERIT(python_path, add->python_path)

@@ -56,18 +56,28 @@ typedef struct {
 /* Filters see the body of one request, or the bytes of a connection. */
 enum { MP_FILTER_REQUEST, MP_FILTER_CONNECTION };
 
+/* A name that Apache was told for Python filters. */
+typedef struct {
+    const char *name; /* lower case, as Apache keeps it */
+    int is_input;
+    const char *file;
+    int line;
+} mp_registered_filter;
+
 /* Per directory, and at server level: a flag is 1, 0 or -1 for "not given". */
 typedef struct {
     mp_handler_list *lists[MP_PHASE_COUNT];
     apr_hash_t *by_extension[MP_PHASE_COUNT]; /* ".ext" -> mp_handler_list */
     apr_table_t *options;                     /* PythonOption */
-    apr_table_t *removed_options;             /* PythonOption without a value */
+    apr_table_t *live_options;    /* server.get_options(): a copy that Python may change */
+    apr_table_t *removed_options; /* PythonOption without a value */
     /* Python*Filter, by [level][is_input]: lower-case name -> mp_handler. */
     apr_hash_t *filters[2][2];
-    const mp_handler *connection_handler; /* PythonConnectionHandler */
-    const char *interpreter;              /* PythonInterpreter */
-    const char *python_path;              /* PythonPath, not evaluated */
-    const char *handler_module;           /* PythonHandlerModule */
+    apr_array_header_t *connection_filters; /* of mp_registered_filter, in order */
+    const mp_handler *connection_handler;   /* PythonConnectionHandler */
+    const char *interpreter;                /* PythonInterpreter */
+    const char *python_path;                /* PythonPath, not evaluated */
+    const char *handler_module;             /* PythonHandlerModule */
     signed char auto_reload;
     signed char debug;
     signed char enable_pdb;
@@ -82,14 +92,6 @@ typedef struct {
     const char *file;
     int line;
 } mp_located;
-
-/* A name that Apache was told for Python filters. */
-typedef struct {
-    const char *name; /* lower case, as Apache keeps it */
-    int is_input;
-    const char *file;
-    int line;
-} mp_registered_filter;
 
 /* What holds for the whole process. */
 typedef struct {
@@ -107,6 +109,7 @@ mp_process_config *mp_process_config_get(void);
 /* Whether a handler was ever configured, .htaccess files included: no request needs a
  * closer look before. */
 int mp_has_handlers(void);
+void mp_note_handlers(void);
 
 mp_dir_config *mp_dir_config_of_request(const request_rec *r);
 mp_dir_config *mp_dir_config_of_server(const server_rec *s);

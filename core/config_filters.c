@@ -42,12 +42,17 @@ static const char *register_filter(cmd_parms *cmd, const char *name, const char 
     } else if (!known) {
         ap_register_output_filter(name, mp_filter_output, NULL, type);
     }
-    mp_registered_filter *entry = apr_array_push(mp_process_config_get()->filters);
+    return NULL;
+}
+
+static void note_filter(cmd_parms *cmd, apr_array_header_t *filters, const char *name, int is_input)
+{
+    mp_registered_filter *entry = apr_array_push(filters);
+
     entry->name = name;
     entry->is_input = is_input;
     entry->file = cmd->directive->filename;
     entry->line = cmd->directive->line_num;
-    return NULL;
 }
 
 /* cmd->info: bit 0 input, bit 1 connection. */
@@ -77,6 +82,14 @@ const char *mp_set_filter(cmd_parms *cmd, void *configv, const char *text, const
     if (error) {
         return error;
     }
+    note_filter(cmd, mp_process_config_get()->filters, lower, is_input);
+    if (level == MP_FILTER_CONNECTION) {
+        if (!config->connection_filters) {
+            config->connection_filters = apr_array_make(cmd->pool, 2, sizeof(mp_registered_filter));
+        }
+        note_filter(cmd, config->connection_filters, lower, is_input);
+    }
+    mp_note_handlers();
     if (!*filters) {
         *filters = apr_hash_make(cmd->pool);
     }
@@ -100,6 +113,7 @@ const char *mp_set_connection_handler(cmd_parms *cmd, void *configv, const char 
     if (error) {
         return error;
     }
+    mp_note_handlers();
     handler = apr_pcalloc(cmd->pool, sizeof(*handler));
     handler->text = text;
     config->connection_handler = handler;
@@ -125,6 +139,20 @@ static int check_config(apr_pool_t *pconf, apr_pool_t *plog, apr_pool_t *ptemp, 
     return OK;
 }
 
+/* Whether a later one has taken the name over: the virtual host's, from the server's. */
+static int is_repeated(const apr_array_header_t *filters, int index)
+{
+    const mp_registered_filter *filter = &APR_ARRAY_IDX(filters, index, mp_registered_filter);
+
+    for (int i = index + 1; i < filters->nelts; i++) {
+        const mp_registered_filter *other = &APR_ARRAY_IDX(filters, i, mp_registered_filter);
+        if (other->is_input == filter->is_input && !strcmp(other->name, filter->name)) {
+            return 1;
+        }
+    }
+    return 0;
+}
+
 /* The filters of PythonConnection*Filter see every byte of the connection, but for
  * what mod_ssl adds to it. */
 static int add_connection_filters(conn_rec *c, void *socket)
@@ -134,16 +162,16 @@ static int add_connection_filters(conn_rec *c, void *socket)
     if (c->master) {
         return OK; /* a stream of HTTP/2: its connection is filtered */
     }
-    for (int is_input = 0; is_input < 2; is_input++) {
-        apr_hash_t *filters = config->filters[MP_FILTER_CONNECTION][is_input];
-        apr_hash_index_t *i = filters ? apr_hash_first(c->pool, filters) : NULL;
-        for (; i; i = apr_hash_next(i)) {
-            const char *name = apr_hash_this_key(i);
-            if (is_input) {
-                ap_add_input_filter(name, NULL, NULL, c);
-            } else {
-                ap_add_output_filter(name, NULL, NULL, c);
-            }
+    for (int i = 0; config->connection_filters && i < config->connection_filters->nelts; i++) {
+        const mp_registered_filter *filter =
+            &APR_ARRAY_IDX(config->connection_filters, i, mp_registered_filter);
+        if (is_repeated(config->connection_filters, i)) {
+            continue;
+        }
+        if (filter->is_input) {
+            ap_add_input_filter(filter->name, NULL, NULL, c);
+        } else {
+            ap_add_output_filter(filter->name, NULL, NULL, c);
         }
     }
     return OK;

@@ -83,11 +83,16 @@ int mp_has_handlers(void)
     return atomic_load_explicit(&has_handlers, memory_order_relaxed);
 }
 
+void mp_note_handlers(void)
+{
+    atomic_store(&has_handlers, 1);
+}
+
 static mp_handler_list *new_list(cmd_parms *cmd)
 {
     mp_handler_list *list = apr_pcalloc(cmd->pool, sizeof(*list));
 
-    atomic_store(&has_handlers, 1);
+    mp_note_handlers();
 
     list->handlers = apr_array_make(cmd->pool, 2, sizeof(mp_handler));
     if (!ap_check_cmd_context(cmd, NOT_IN_HTACCESS)) {

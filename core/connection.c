@@ -118,17 +118,21 @@ void mp_connection_consume(conn_rec *c, apr_size_t size)
 
 apr_status_t mp_connection_write(conn_rec *c, const char *data, apr_size_t size)
 {
+    mp_conn_context *context = mp_conn_context_of(c);
     apr_bucket_brigade *out;
     apr_status_t rv;
 
     if (c->aborted) {
         return APR_ECONNABORTED;
     }
-    out = apr_brigade_create(c->pool, c->bucket_alloc);
+    if (!context->out) {
+        context->out = apr_brigade_create(c->pool, c->bucket_alloc);
+    }
+    out = context->out;
     APR_BRIGADE_INSERT_TAIL(out, apr_bucket_transient_create(data, size, c->bucket_alloc));
     APR_BRIGADE_INSERT_TAIL(out, apr_bucket_flush_create(c->bucket_alloc));
     rv = ap_pass_brigade(c->output_filters, out);
-    apr_brigade_destroy(out);
+    apr_brigade_cleanup(out);
     return rv == APR_SUCCESS && c->aborted ? APR_ECONNABORTED : rv;
 }
 

@@ -8,6 +8,7 @@
 #include <httpd.h>
 
 #include "body.h"
+#include "config.h"
 
 struct mp_interp; /* py_interp.h */
 
@@ -24,6 +25,7 @@ typedef struct {
     void *_Atomic thread;
     struct mp_filter_context *filters; /* the connection's, that were called */
     apr_bucket_brigade *in;            /* what a connection handler is to read next */
+    apr_bucket_brigade *out;           /* what it writes; empty between writes */
     unsigned at_end : 1;               /* it was told that the peer has closed */
 } mp_conn_context;
 
@@ -42,12 +44,13 @@ typedef struct {
     mp_body_in in;
     mp_body_out out;
     struct mp_filter_context *filters; /* that were called for it */
+    const apr_table_t *options_source; /* the configuration's, that options was copied from */
     apr_table_t *options;              /* req.get_options(): the request's own copy, or NULL */
-    unsigned added_phases;             /* bit per mp_phase: req.add_handler() named it */
-    struct mp_interp *added_by;        /* the interpreter that did */
-    unsigned has_cleanup : 1;          /* the pool cleanup is registered */
-    unsigned keep : 1;                 /* req.register_cleanup() was called */
-    unsigned content_type_set : 1;     /* from Python */
+    struct mp_interp *added_by[MP_PHASE_COUNT]; /* whose req.add_handler() named the phase */
+    unsigned has_cleanup : 1;                   /* the pool cleanup is registered */
+    unsigned keep : 1;                          /* req.register_cleanup() was called */
+    unsigned over : 1;                          /* no wrapper can be made any more */
+    unsigned content_type_set : 1;              /* from Python */
 } mp_request_context;
 
 /* Found or made; never NULL. */

@@ -58,16 +58,7 @@ static apr_status_t fail_input(mp_filter_context *context)
     }
     if (!r->sent_bodyct && !r->eos_sent) {
         apr_bucket_brigade *answer = apr_brigade_create(r->pool, context->c->bucket_alloc);
-        if (context->page) {
-            r->status = HTTP_INTERNAL_SERVER_ERROR;
-            ap_set_content_type(r, "text/plain; charset=utf-8");
-            ap_fputs(r->output_filters, answer, context->page);
-        } else {
-            APR_BRIGADE_INSERT_TAIL(answer,
-                                    ap_bucket_error_create(HTTP_INTERNAL_SERVER_ERROR, NULL,
-                                                           r->pool, context->c->bucket_alloc));
-        }
-        APR_BRIGADE_INSERT_TAIL(answer, apr_bucket_eos_create(context->c->bucket_alloc));
+        mp_filter_answer(context, answer, HTTP_INTERNAL_SERVER_ERROR);
         ap_pass_brigade(r->output_filters, answer);
     }
     return AP_FILTER_ERROR;
@@ -113,6 +104,10 @@ apr_status_t mp_filter_input(ap_filter_t *f, apr_bucket_brigade *brigade, ap_inp
 
     if (!context) {
         ap_remove_input_filter(f);
+        return ap_get_brigade(f->next, brigade, mode, block, bytes);
+    }
+    if (context->is_running) {
+        /* Its own handler reads from the request, not from the filter. */
         return ap_get_brigade(f->next, brigade, mode, block, bytes);
     }
     if (context->failed) {

@@ -11,7 +11,6 @@
 static apr_status_t fail_output(mp_filter_context *context)
 {
     request_rec *r = context->r;
-    apr_bucket_alloc_t *alloc = context->c->bucket_alloc;
     int has_begun = !r || r->sent_bodyct;
 
     apr_brigade_cleanup(context->in);
@@ -23,18 +22,8 @@ static apr_status_t fail_output(mp_filter_context *context)
         return APR_ECONNABORTED;
     }
     context->disabled = 1; /* lets the error page pass */
-    if (!has_begun && context->page) {
-        r->status = HTTP_INTERNAL_SERVER_ERROR;
-        r->status_line = NULL;
-        apr_table_unset(r->headers_out, "Content-Length");
-        ap_set_content_type(r, "text/plain; charset=utf-8");
-        mp_filter_append(context, apr_bucket_pool_create(context->page, strlen(context->page),
-                                                         context->pool, alloc));
-    } else {
-        int status = has_begun ? HTTP_BAD_GATEWAY : HTTP_INTERNAL_SERVER_ERROR;
-        mp_filter_append(context, ap_bucket_error_create(status, NULL, context->pool, alloc));
-    }
-    mp_filter_append(context, apr_bucket_eos_create(alloc));
+    mp_filter_answer(context, context->out,
+                     has_begun ? HTTP_BAD_GATEWAY : HTTP_INTERNAL_SERVER_ERROR);
     mp_filter_forward(context);
     context->disabled = 0;
     context->failed = 1;
@@ -103,7 +92,8 @@ apr_status_t mp_filter_output(ap_filter_t *f, apr_bucket_brigade *brigade)
         ap_remove_output_filter(f);
         return ap_pass_brigade(f->next, brigade);
     }
-    if (context->disabled) {
+    if (context->disabled || context->is_running) {
+        /* Running: its own handler wrote to the request, not to the filter. */
         return ap_pass_brigade(f->next, brigade);
     }
     if (context->failed) {

@@ -1,6 +1,7 @@
 #include "filters.h"
 
 #include <http_log.h>
+#include <http_protocol.h>
 #include <apr_hash.h>
 
 APLOG_USE_MODULE(python);
@@ -243,4 +244,25 @@ apr_status_t mp_filter_pass_on(mp_filter_context *context)
         rv = mp_filter_forward(context);
     }
     return rv;
+}
+
+void mp_filter_answer(mp_filter_context *context, apr_bucket_brigade *brigade, int status)
+{
+    request_rec *r = context->r;
+    apr_bucket_alloc_t *alloc = context->c->bucket_alloc;
+
+    if (context->page && status == HTTP_INTERNAL_SERVER_ERROR) {
+        r->status = status;
+        r->status_line = NULL;
+        r->content_encoding = NULL;
+        apr_table_clear(r->headers_out);
+        ap_set_content_type(r, "text/plain; charset=utf-8");
+        APR_BRIGADE_INSERT_TAIL(
+            brigade,
+            apr_bucket_pool_create(context->page, strlen(context->page), context->pool, alloc));
+    } else {
+        APR_BRIGADE_INSERT_TAIL(brigade,
+                                ap_bucket_error_create(status, NULL, context->pool, alloc));
+    }
+    APR_BRIGADE_INSERT_TAIL(brigade, apr_bucket_eos_create(alloc));
 }

@@ -81,6 +81,10 @@ int mp_filter_is_end(const mp_filter_context *context, const apr_bucket *bucket)
 /* Input: whether out holds what this call asks for. */
 int mp_filter_is_satisfied(const mp_filter_context *context);
 
+/* Makes the response that of a failed filter: the traceback, for PythonDebug; else
+ * Apache's own page, by an error bucket of this status. */
+void mp_filter_answer(mp_filter_context *context, apr_bucket_brigade *brigade, int status);
+
 /* filter_output.c, filter_input.c: what Apache calls. */
 apr_status_t mp_filter_output(ap_filter_t *f, apr_bucket_brigade *brigade);
 apr_status_t mp_filter_input(ap_filter_t *f, apr_bucket_brigade *brigade, ap_input_mode_t mode,

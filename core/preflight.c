@@ -80,6 +80,10 @@ static char *read_report(int fd, apr_pool_t *pool)
         }
         size += got > 0 ? (size_t)got : 0;
     }
+    /* What is beyond is not shown, but the child must not be stopped by it. */
+    char rest[512];
+    while (size == REPORT_SIZE - 1 && read(fd, rest, sizeof(rest)) > 0) {
+    }
     return report;
 }
 

@@ -91,19 +91,24 @@ void mp_activity_begin(mp_activity *activity, mp_interp *interp, conn_rec *c, re
     atomic_store(&conn->active, interp);
 }
 
-void mp_activity_end(mp_activity *activity)
+void mp_activity_settle(const mp_activity *activity)
 {
     mp_conn_context *conn = activity->conn;
 
     atomic_store(&conn->active, activity->before);
-    /* A thread that the handler started may still be inside Apache with a record of
-     * this connection: it must be out before Apache goes on. */
     while (atomic_load(&conn->blocked) > activity->blocked) {
         mp_released released;
         mp_interp_release(&released);
         apr_sleep(1000);
         mp_interp_reacquire(&released);
+        /* A filter that the other thread called meanwhile has put back what it found. */
+        atomic_store(&conn->active, activity->before);
     }
+}
+
+void mp_activity_end(const mp_activity *activity)
+{
+    mp_activity_settle(activity);
     mp_interp_leave(&activity->attachment);
 }
 
@@ -121,12 +126,14 @@ int mp_flags_of(const mp_dir_config *config)
 
 PyObject *mp_python_path_of(mp_state *state, const mp_dir_config *config)
 {
-    /* Most requests have the same as the one before. */
-    const char *known = state->python_path ? PyUnicode_AsUTF8(state->python_path) : NULL;
+    const char *known = NULL;
 
-    PyErr_Clear(); /* of a path that is no UTF-8 */
     if (!config->python_path) {
         Py_RETURN_NONE;
+    }
+    /* Most requests have the same as the one before. */
+    if (state->python_path && !(known = PyUnicode_AsUTF8(state->python_path))) {
+        PyErr_Clear(); /* it is no UTF-8 */
     }
     if (!known || strcmp(known, config->python_path) != 0) {
         Py_XSETREF(state->python_path, mp_str_from_fs(config->python_path));

@@ -38,6 +38,10 @@ typedef struct {
 } mp_activity;
 
 void mp_activity_begin(mp_activity *activity, mp_interp *interp, conn_rec *c, request_rec *r);
-void mp_activity_end(mp_activity *activity);
+
+/* Lets no further use begin and waits for the threads that are inside Apache with a
+ * record of the connection: then wrappers can be cut. Holds; lets go meanwhile. */
+void mp_activity_settle(const mp_activity *activity);
+void mp_activity_end(const mp_activity *activity);
 
 #endif

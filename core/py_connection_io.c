@@ -23,7 +23,6 @@ static conn_rec *protocol_record(mp_connection *self)
 /* Raises what a failed read means. */
 static PyObject *raise_read_error(apr_status_t rv)
 {
-    PyObject *error;
     const char *text = "Read failed, client closed connection.";
     int number = rv > 0 && rv < APR_OS_START_ERROR ? rv : ECONNRESET;
 
@@ -33,12 +32,7 @@ static PyObject *raise_read_error(apr_status_t rv)
     } else if (rv == APR_ECONNABORTED) {
         text = "Read failed: the server is stopping";
     }
-    error = PyObject_CallFunction(PyExc_OSError, "is", number, text);
-    if (error) {
-        PyErr_SetObject((PyObject *)Py_TYPE(error), error);
-        Py_DECREF(error);
-    }
-    return NULL;
+    return mp_raise_os_error(number, text, 0);
 }
 
 /* Waits for data; 1 if there is some, 0 at the end, -1 with an exception. The end is
@@ -139,11 +133,15 @@ Raises OSError if it has gone, RuntimeError outside a connection handler.");
 static PyObject *connection_write(PyObject *op, PyObject *object)
 {
     mp_connection *self = (mp_connection *)op;
-    conn_rec *c = protocol_record(self);
+    conn_rec *c;
     mp_blocking blocking;
     Py_buffer view;
 
-    if (!c || mp_data_from_object(object, &view, "write()") != 0) {
+    if (mp_data_from_object(object, &view, "write()") != 0) {
+        return NULL;
+    }
+    if (!(c = protocol_record(self))) {
+        PyBuffer_Release(&view);
         return NULL;
     }
     mp_blocking_begin(&blocking, self->context);

@@ -94,7 +94,7 @@ static int call_run(mp_interp *interp, request_rec *r, mp_phase phase, const mp_
     PyObject *handlers = make_handlers(interp, r, phase, list);
     PyObject *number = PyLong_FromLong(phase);
     PyObject *flags = PyLong_FromLong(mp_flags_of(config));
-    PyObject *path = mp_python_path_of(mp_interp_state(interp), config);
+    PyObject *path = handlers ? mp_python_path_of(mp_interp_state(interp), config) : NULL;
     PyObject *result = NULL;
     int status;
 
@@ -112,8 +112,11 @@ static int call_run(mp_interp *interp, request_rec *r, mp_phase phase, const mp_
     Py_XDECREF(number);
     Py_XDECREF(flags);
     Py_XDECREF(path);
-    status = result ? (int)PyLong_AsLong(result) : -1;
-    Py_XDECREF(result);
+    if (!result) {
+        return log_failure(r, phase); /* never DECLINED: that would let the request pass */
+    }
+    status = (int)PyLong_AsLong(result);
+    Py_DECREF(result);
     return PyErr_Occurred() ? log_failure(r, phase) : status;
 }
 
@@ -167,6 +170,7 @@ static void end_wrapper(mp_wrapper_slot *slot, request_rec *r, int is_last)
         mp_activity_begin(&activity, slot->interp, r->connection, r);
         run_cleanups(slot, r);
         if (is_last) {
+            mp_activity_settle(&activity);
             drop(slot);
         }
         mp_activity_end(&activity);
@@ -184,7 +188,8 @@ static apr_status_t end_of_request(void *data)
         return APR_SUCCESS;
     }
     drop_filters(context);
-    list = mp_handlers_for(r, MP_PHASE_CLEANUP);
+    /* Once for a request, however often it was redirected. */
+    list = r->main || r->prev ? NULL : mp_handlers_for(r, MP_PHASE_CLEANUP);
     for (slot = context->wrappers; slot; slot = slot->next) {
         end_wrapper(slot, r, !list);
     }
@@ -197,6 +202,20 @@ static apr_status_t end_of_request(void *data)
     return APR_SUCCESS;
 }
 
+/* Wrappers made by what ran since end_of_request(): the subrequests' ends, and those of
+ * the requests it was redirected to, which share the pool. */
+static apr_status_t drop_stragglers(void *data)
+{
+    mp_request_context *context = data;
+
+    context->over = 1;
+    for (mp_wrapper_slot *slot = context->wrappers; slot && !mp_interp_is_stopping();
+         slot = slot->next) {
+        end_wrapper(slot, context->r, 1);
+    }
+    return APR_SUCCESS;
+}
+
 void mp_dispatch_cleanup_later(request_rec *r)
 {
     mp_request_context *context = mp_request_context_of(r);
@@ -205,6 +224,7 @@ void mp_dispatch_cleanup_later(request_rec *r)
         context->has_cleanup = 1;
         /* Before the subpools go: subrequests' records are still there. */
         apr_pool_pre_cleanup_register(r->pool, context, end_of_request);
+        apr_pool_cleanup_register(r->pool, context, drop_stragglers, apr_pool_cleanup_null);
     }
 }
 
@@ -222,7 +242,7 @@ static int is_last_use(request_rec *r, mp_phase phase, int status,
                        const mp_request_context *context)
 {
     return phase == MP_PHASE_CONTENT && (status == OK || status == DONE) && !r->main && !r->prev &&
-           !r->next && !context->keep && !(context->added_phases & (1u << MP_PHASE_LOG)) &&
+           !r->next && !context->keep && !context->added_by[MP_PHASE_LOG] &&
            !mp_handlers_for(r, MP_PHASE_LOG) && !mp_handlers_for(r, MP_PHASE_CLEANUP) &&
            !context->filters && !mp_filters_on(r);
 }
@@ -307,13 +327,13 @@ int mp_has_added_handlers(request_rec *r, mp_phase phase)
 {
     const mp_request_context *context = mp_request_context_find(r);
 
-    return context && (context->added_phases & (1u << phase));
+    return context && context->added_by[phase];
 }
 
 int mp_dispatch(request_rec *r, mp_phase phase, const mp_handler_list *list)
 {
     mp_request_context *context = mp_request_context_of(r);
-    mp_interp *interp = context->added_phases & (1u << phase) ? context->added_by : NULL;
+    mp_interp *interp = context->added_by[phase];
     const mp_section *section = list ? &APR_ARRAY_IDX(list->handlers, 0, mp_handler).section : NULL;
     mp_activity activity;
     int status;
@@ -345,6 +365,7 @@ int mp_dispatch(request_rec *r, mp_phase phase, const mp_handler_list *list)
         r->status = status; /* returned as one would set it: no error page belongs to it */
         status = OK;
     }
+    mp_activity_settle(&activity);
     drop_or_keep(interp, r, phase, status, context);
     mp_activity_end(&activity);
     return pass_output(r, phase, status, &context->out);
@@ -353,7 +374,8 @@ int mp_dispatch(request_rec *r, mp_phase phase, const mp_handler_list *list)
 /* Connections */
 
 /* Calls _dispatch.run_connection(). Holds. */
-static int call_run_connection(mp_interp *interp, conn_rec *c, const mp_handler *handler)
+static int call_run_connection(mp_interp *interp, conn_rec *c, const mp_handler *handler,
+                               const mp_activity *activity)
 {
     const mp_dir_config *config = mp_dir_config_of_server(c->base_server);
     mp_state *state = mp_interp_state(interp);
@@ -375,6 +397,7 @@ static int call_run_connection(mp_interp *interp, conn_rec *c, const mp_handler 
         status = (int)PyLong_AsLong(result);
     }
     if (connection) {
+        mp_activity_settle(activity);
         mp_connection_cut(connection);
     }
     Py_XDECREF(connection);
@@ -399,7 +422,7 @@ int mp_dispatch_connection(conn_rec *c, const mp_handler *handler)
         return OK;
     }
     mp_activity_begin(&activity, interp, c, NULL);
-    status = call_run_connection(interp, c, handler);
+    status = call_run_connection(interp, c, handler, &activity);
     mp_activity_end(&activity);
     return status;
 }

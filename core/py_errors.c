@@ -35,11 +35,23 @@ static int errno_of(apr_status_t rv, int fallback)
     return rv > 0 && rv < APR_OS_START_ERROR ? rv : fallback;
 }
 
+PyObject *mp_raise_os_error(int number, const char *text, int status)
+{
+    PyObject *error = PyObject_CallFunction(PyExc_OSError, "is", number, text);
+    PyObject *value = error && status ? PyLong_FromLong(status) : NULL;
+
+    /* Read by mod_python._errors when the exception leaves the handler. */
+    if (error && (!status || (value && PyObject_SetAttrString(error, "_mp_status", value) == 0))) {
+        PyErr_SetObject((PyObject *)Py_TYPE(error), error);
+    }
+    Py_XDECREF(value);
+    Py_XDECREF(error);
+    return NULL;
+}
+
 PyObject *mp_raise_read_error(apr_status_t rv)
 {
-    int status = ap_map_http_request_error(rv, HTTP_BAD_REQUEST);
     const char *text = "Client read error: the body is cut off or malformed";
-    PyObject *error;
 
     if (APR_STATUS_IS_TIMEUP(rv)) {
         text = "Client read error (Timeout?)";
@@ -48,28 +60,12 @@ PyObject *mp_raise_read_error(apr_status_t rv)
     } else if (rv == APR_ENOSPC) {
         text = "Client read error: the body is larger than LimitRequestBody allows";
     }
-    error = PyObject_CallFunction(PyExc_OSError, "is",
-                                  rv == APR_ENOSPC ? EFBIG : errno_of(rv, ECONNRESET), text);
-    if (!error) {
-        return NULL;
-    }
-    /* AP_FILTER_ERROR: a filter has answered already, and Apache knows it. */
-    PyObject *number = PyLong_FromLong(status);
-    if (number && PyObject_SetAttrString(error, "status", number) == 0) {
-        PyErr_SetObject((PyObject *)Py_TYPE(error), error);
-    }
-    Py_XDECREF(number);
-    Py_DECREF(error);
-    return NULL;
+    return mp_raise_os_error(rv == APR_ENOSPC ? EFBIG : errno_of(rv, ECONNRESET), text,
+                             ap_map_http_request_error(rv, HTTP_BAD_REQUEST));
 }
 
 PyObject *mp_raise_write_error(apr_status_t rv, const char *text)
 {
-    PyObject *error = PyObject_CallFunction(PyExc_OSError, "is", errno_of(rv, EPIPE), text);
-
-    if (error) {
-        PyErr_SetObject((PyObject *)Py_TYPE(error), error);
-        Py_DECREF(error);
-    }
-    return NULL;
+    /* AP_FILTER_ERROR: a filter failed, has logged that and answered. */
+    return mp_raise_os_error(errno_of(rv, EPIPE), text, rv == AP_FILTER_ERROR ? rv : 0);
 }

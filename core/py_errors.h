@@ -11,9 +11,11 @@
 /* The current exception as "TypeName: message", in pool; clears it. */
 const char *mp_error_text(apr_pool_t *pool);
 
-/* Raises the OSError (TimeoutError, ConnectionResetError ... by its errno) for a
- * failed read of a request's body, with the attribute status: the HTTP status that
- * the request deserves. Returns NULL. */
+/* Raises the OSError of this errno (TimeoutError, ConnectionResetError ...). status, if
+ * not 0, is what the request is answered with when no handler catches it. Returns NULL. */
+PyObject *mp_raise_os_error(int number, const char *text, int status);
+
+/* Raises what a failed read of a request's body means. Returns NULL. */
 PyObject *mp_raise_read_error(apr_status_t rv);
 
 /* Raises the OSError for a client that is gone; text is what the API promises.

@@ -276,11 +276,15 @@ Raises ValueError when closed, OSError if the client has gone.");
 
 static PyObject *filter_write(PyObject *op, PyObject *object)
 {
-    mp_filter_context *context = open_filter((mp_filter *)op);
+    mp_filter_context *context;
     Py_buffer view;
     apr_status_t rv;
 
-    if (!context || mp_data_from_object(object, &view, "write()") != 0) {
+    if (mp_data_from_object(object, &view, "write()") != 0) {
+        return NULL;
+    }
+    if (!(context = open_filter((mp_filter *)op))) {
+        PyBuffer_Release(&view);
         return NULL;
     }
     if (mp_filter_fits(context, (apr_size_t)view.len)) {
@@ -403,9 +407,13 @@ static PyObject *get_is_input(PyObject *op, void *closure)
 
 static PyObject *get_req(PyObject *op, void *closure)
 {
+    mp_filter *self = (mp_filter *)op;
     mp_filter_context *context = living(op);
 
-    return context ? mp_request_of(((mp_filter *)op)->interp, context->r) : NULL;
+    if (!context || mp_check_usable(conn_of(context), self->interp, "filter") != 0) {
+        return NULL;
+    }
+    return mp_request_of(self->interp, context->r);
 }
 
 static PyObject *get_connection(PyObject *op, void *closure)

@@ -150,6 +150,7 @@ apr_status_t mp_filter_write_held(mp_filter_context *context)
     mp_activity activity;
     char *data = NULL;
     apr_size_t size = 0;
+    apr_status_t rv;
 
     if (!filter) {
         return APR_SUCCESS;
@@ -157,9 +158,16 @@ apr_status_t mp_filter_write_held(mp_filter_context *context)
     mp_activity_begin(&activity, context->interp, context->c, context->r);
     if (filter->held) {
         size = (apr_size_t)PyBytes_GET_SIZE(filter->held);
-        data = apr_pmemdup(context->pool, PyBytes_AS_STRING(filter->held), size);
+        data = ap_malloc(size);
+        memcpy(data, PyBytes_AS_STRING(filter->held), size);
         Py_CLEAR(filter->held);
     }
     mp_activity_end(&activity);
-    return size ? mp_filter_write(context, data, size) : APR_SUCCESS;
+    if (!size) {
+        free(data);
+        return APR_SUCCESS;
+    }
+    rv = mp_filter_write(context, data, size);
+    free(data);
+    return rv;
 }

@@ -71,12 +71,32 @@ PyObject *mp_finfo_new(mp_state *state, const apr_finfo_t *finfo)
     return self;
 }
 
-/* The int at index, 0 for None. */
+/* The int at index, 0 for None or with an exception. Runs no Python code. */
 static long long number(PyObject *self, Py_ssize_t index)
 {
     PyObject *item = PyStructSequence_GetItem(self, index);
 
-    return item == Py_None ? 0 : PyLong_AsLongLong(item);
+    if (item == Py_None || PyErr_Occurred()) {
+        return 0;
+    }
+    if (!PyLong_Check(item)) {
+        PyErr_Format(PyExc_TypeError, "an mp_finfo holds int or None, not %.200s",
+                     Py_TYPE(item)->tp_name);
+        return 0;
+    }
+    return PyLong_AsLongLong(item);
+}
+
+/* The time at index, from seconds. */
+static apr_time_t time_of(PyObject *self, Py_ssize_t index)
+{
+    long long seconds = number(self, index);
+
+    if (seconds > APR_INT64_MAX / APR_USEC_PER_SEC || seconds < APR_INT64_MIN / APR_USEC_PER_SEC) {
+        PyErr_SetString(PyExc_OverflowError, "a time of an mp_finfo is out of range");
+        return 0;
+    }
+    return apr_time_from_sec(seconds);
 }
 
 int mp_finfo_store(mp_state *state, PyObject *object, apr_finfo_t *finfo, apr_pool_t *pool)
@@ -97,9 +117,9 @@ int mp_finfo_store(mp_state *state, PyObject *object, apr_finfo_t *finfo, apr_po
     filled.user = (apr_uid_t)number(object, 4);
     filled.group = (apr_gid_t)number(object, 5);
     filled.size = (apr_off_t)number(object, 6);
-    filled.atime = apr_time_from_sec(number(object, 7));
-    filled.mtime = apr_time_from_sec(number(object, 8));
-    filled.ctime = apr_time_from_sec(number(object, 9));
+    filled.atime = time_of(object, 7);
+    filled.mtime = time_of(object, 8);
+    filled.ctime = time_of(object, 9);
     filled.filetype = (apr_filetype_e)number(object, 12);
     filled.valid = (apr_int32_t)number(object, 13);
     fname = PyStructSequence_GetItem(object, 10);

@@ -447,9 +447,10 @@ int mp_interp_start(apr_pool_t *pool, const char *home, int optimize, const char
     unsetenv("PYTHONEXECUTABLE");
     unsetenv("__PYVENV_LAUNCHER__");
     memset(&process, 0, sizeof(process));
-    process.pool = pool;
-    process.by_name = apr_hash_make(pool);
-    apr_thread_mutex_create(&process.lock, APR_THREAD_MUTEX_DEFAULT, pool);
+    /* One of its own: only our lock guards it. */
+    apr_pool_create(&process.pool, pool);
+    process.by_name = apr_hash_make(process.pool);
+    apr_thread_mutex_create(&process.lock, APR_THREAD_MUTEX_DEFAULT, process.pool);
     pthread_key_create(&process.thread_key, thread_ended);
 
     if (PyImport_AppendInittab("_apache", PyInit__apache) != 0) {

@@ -3,21 +3,31 @@
 #include <http_log.h>
 
 #include "config.h"
-#include "py_interp.h"
+#include "py_request.h"
 
 APLOG_USE_MODULE(python);
+
+/* Under r: the record's pool and notes are used, so it counts as being in use. */
+static void log_request(const char *text, int level, const request_rec *r)
+{
+    mp_blocking blocking;
+
+    mp_blocking_begin(&blocking, mp_conn_context_of(r->connection));
+    ap_log_rerror(APLOG_MARK, level, 0, r, "%s", text);
+    mp_blocking_end(&blocking);
+}
 
 void mp_log(const char *text, int level, const request_rec *r, const server_rec *s)
 {
     mp_released released;
 
     level &= APLOG_LEVELMASK;
-    mp_interp_release(&released);
-    if (r) {
-        ap_log_rerror(APLOG_MARK, level, 0, r, "%s", text);
-    } else {
-        ap_log_error(APLOG_MARK, level, 0, s, "%s", text);
+    if (r && !mp_is_used_elsewhere(mp_conn_context_of(r->connection))) {
+        log_request(text, level, r);
+        return;
     }
+    mp_interp_release(&released);
+    ap_log_error(APLOG_MARK, level, 0, r ? r->server : s, "%s", text);
     mp_interp_reacquire(&released);
 }
 

@@ -55,6 +55,12 @@ PyTypeObject *mp_type_create(PyObject *module, PyType_Spec *spec)
     return type;
 }
 
+void mp_type_seal(PyTypeObject *type)
+{
+    type->tp_flags |= Py_TPFLAGS_IMMUTABLETYPE;
+    PyType_Modified(type);
+}
+
 int mp_type_add_methods(PyTypeObject *type, PyMethodDef *methods)
 {
     for (PyMethodDef *method = methods; method->ml_name; method++) {
@@ -97,6 +103,11 @@ static int apache_exec(PyObject *module)
         mp_table_setup(module, state) != 0) {
         return -1;
     }
+    mp_type_seal(state->request_type);
+    mp_type_seal(state->connection_type);
+    mp_type_seal(state->server_type);
+    mp_type_seal(state->filter_type);
+    mp_type_seal(state->table_type);
     return 0;
 }
 

@@ -53,6 +53,10 @@ PyTypeObject *mp_type_create(PyObject *module, PyType_Spec *spec);
 /* Holds the interpreter. Takes "_apache." off a type's name. 0, or -1 with an exception. */
 int mp_type_name_plainly(PyTypeObject *type);
 
+/* Holds the interpreter. Lets nobody change a type any more: the core relies on its
+ * methods. */
+void mp_type_seal(PyTypeObject *type);
+
 /* Holds the interpreter. Adds a further table of methods to a type just made, for
  * types whose methods are more than one file. 0, or -1 with an exception. */
 int mp_type_add_methods(PyTypeObject *type, PyMethodDef *methods);

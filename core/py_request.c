@@ -5,6 +5,7 @@
 #include <apr_strings.h>
 
 #include "py_connection.h"
+#include "py_dispatch.h"
 #include "py_convert.h"
 #include "py_finfo.h"
 #include "py_members.h"
@@ -12,6 +13,12 @@
 #include "py_table.h"
 
 /* Use */
+
+int mp_is_used_elsewhere(mp_conn_context *conn)
+{
+    return atomic_load_explicit(&conn->blocked, memory_order_relaxed) > 0 &&
+           atomic_load_explicit(&conn->thread, memory_order_relaxed) != mp_thread_token();
+}
 
 int mp_check_usable(mp_conn_context *conn, const mp_interp *interp, const char *what)
 {
@@ -22,8 +29,7 @@ int mp_check_usable(mp_conn_context *conn, const mp_interp *interp, const char *
                      what);
         return -1;
     }
-    if (atomic_load_explicit(&conn->blocked, memory_order_relaxed) > 0 &&
-        atomic_load_explicit(&conn->thread, memory_order_relaxed) != mp_thread_token()) {
+    if (mp_is_used_elsewhere(conn)) {
         PyErr_Format(PyExc_RuntimeError,
                      "this %s is in use: another thread is reading from it or writing to it; "
                      "use it from one thread at a time",
@@ -84,13 +90,19 @@ PyObject *mp_request_of(mp_interp *interp, request_rec *r)
         Py_RETURN_NONE;
     }
     mp_request_context *context = mp_request_context_of(r);
+    if (context->over) {
+        PyErr_SetString(PyExc_ReferenceError, "this request is over: its record is gone");
+        return NULL;
+    }
     mp_wrapper_slot *slot = slot_for(interp, context);
 
     if (!slot->wrapper) {
         PyTypeObject *type = mp_interp_state(interp)->request_type;
         mp_request *self = (mp_request *)type->tp_alloc(type, 0);
-        if (!self) {
-            return NULL;
+        if (!self || slot->wrapper) {
+            /* The garbage collection that it set off may have made one. */
+            Py_XDECREF((PyObject *)self);
+            return Py_XNewRef(self ? slot->wrapper : NULL);
         }
         self->r = r;
         self->context = context;
@@ -178,9 +190,19 @@ static PyObject *get_member(PyObject *op, void *closure)
 
 static int set_member(PyObject *op, PyObject *value, void *closure)
 {
-    request_rec *r = mp_request_record((mp_request *)op);
+    const mp_member *member = closure;
+    request_rec *r;
 
-    return r ? mp_member_set(closure, r, r->pool, value) : -1;
+    if (member->kind == MP_BOOL && value) {
+        /* First: bool() may run anything, and the request end meanwhile. */
+        int truth = PyObject_IsTrue(value);
+        if (truth < 0) {
+            return -1;
+        }
+        value = truth ? Py_True : Py_False;
+    }
+    r = mp_request_record((mp_request *)op);
+    return r ? mp_member_set(member, r, r->pool, value) : -1;
 }
 
 /* Members with a meaning of their own */
@@ -212,8 +234,12 @@ static PyObject *get_other(PyObject *op, void *closure)
 {
     mp_request *self = (mp_request *)op;
     request_rec *r = mp_request_record(self);
+    request_rec *other = r ? *(request_rec **)((char *)r + (size_t)closure) : NULL;
 
-    return r ? mp_request_of(self->interp, *(request_rec **)((char *)r + (size_t)closure)) : NULL;
+    if (other) {
+        mp_dispatch_cleanup_later(other); /* it may have no handler of its own */
+    }
+    return r ? mp_request_of(self->interp, other) : NULL;
 }
 
 static apr_table_t *locate_table(PyObject *owner, void *key)

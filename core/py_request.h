@@ -41,6 +41,9 @@ typedef struct {
 void mp_blocking_begin(mp_blocking *blocking, mp_conn_context *conn);
 void mp_blocking_end(const mp_blocking *blocking);
 
+/* Whether another thread is inside Apache with records of this connection. */
+int mp_is_used_elsewhere(mp_conn_context *conn);
+
 /* 0 if records of this connection may be used by the calling thread under interp;
  * else -1 with an exception. what: "request", "connection". */
 int mp_check_usable(mp_conn_context *conn, const mp_interp *interp, const char *what);

@@ -39,16 +39,18 @@ static PyObject *request_write(PyObject *op, PyObject *const *args, Py_ssize_t c
                                PyObject *names)
 {
     mp_request *self = (mp_request *)op;
-    request_rec *r = mp_request_record(self);
+    request_rec *r;
     mp_body_out *out;
     mp_blocking blocking;
     Py_buffer view;
-    int flush;
+    int flush = get_flush(args, count, names);
 
-    if (!r || (flush = get_flush(args, count, names)) < 0) {
+    if (flush < 0 || mp_data_from_object(args[0], &view, "write()") != 0) {
         return NULL;
     }
-    if (mp_data_from_object(args[0], &view, "write()") != 0) {
+    /* Only now: what the arguments run may take its time, and the request end. */
+    if (!(r = mp_request_record(self))) {
+        PyBuffer_Release(&view);
         return NULL;
     }
     out = &self->context->out;
@@ -128,15 +130,16 @@ static PyObject *request_sendfile(PyObject *op, PyObject *args, PyObject *keywor
 {
     static char *names[] = {"", "offset", "len", NULL};
     mp_request *self = (mp_request *)op;
-    request_rec *r = mp_request_record(self);
+    request_rec *r;
     PyObject *path;
     long long offset = 0, length = -1;
     apr_file_t *file;
     apr_finfo_t finfo = {0};
     mp_blocking blocking;
 
-    if (!r || !PyArg_ParseTupleAndKeywords(args, keywords, "O|LL:sendfile", names, &path, &offset,
-                                           &length)) {
+    if (!PyArg_ParseTupleAndKeywords(args, keywords, "O|LL:sendfile", names, &path, &offset,
+                                     &length) ||
+        !(r = mp_request_record(self))) {
         return NULL;
     }
     char *name = mp_fs_from_object(r->pool, path, "path");
@@ -173,17 +176,17 @@ Set the Content-Length header of the response (int, bytes) (manual, 4.5.3).");
 
 static PyObject *request_set_content_length(PyObject *op, PyObject *value)
 {
-    request_rec *r = mp_request_record((mp_request *)op);
-
-    if (!r) {
-        return NULL;
-    }
     long long length = PyLong_AsLongLong(value);
+    request_rec *r;
+
     if (length == -1 && PyErr_Occurred()) {
         return NULL;
     }
     if (length < 0) {
         PyErr_Format(PyExc_ValueError, "len must not be negative: %lld", length);
+        return NULL;
+    }
+    if (!(r = mp_request_record((mp_request *)op))) {
         return NULL;
     }
     ap_set_content_length(r, length);
@@ -198,16 +201,13 @@ static request_rec *reader(mp_request *self)
     request_rec *r = mp_request_record(self);
     int status = r ? mp_body_setup(r, &self->context->in) : OK;
 
+    if (status == HTTP_REQUEST_ENTITY_TOO_LARGE) {
+        mp_raise_read_error(APR_ENOSPC);
+    } else if (status != OK) {
+        mp_raise_os_error(EPROTO, "Client read error: bad Transfer-Encoding or Content-Length",
+                          status);
+    }
     if (status != OK) {
-        PyObject *error = PyObject_CallFunction(PyExc_OSError, "is", EPROTO,
-                                                "Client read error: bad Transfer-Encoding or "
-                                                "Content-Length");
-        PyObject *number = error ? PyLong_FromLong(status) : NULL;
-        if (number && PyObject_SetAttrString(error, "status", number) == 0) {
-            PyErr_SetObject((PyObject *)Py_TYPE(error), error);
-        }
-        Py_XDECREF(number);
-        Py_XDECREF(error);
         return NULL;
     }
     return r;

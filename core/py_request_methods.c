@@ -45,13 +45,15 @@ static PyObject *request_get_options(PyObject *op, PyObject *unused)
     if (!r) {
         return NULL;
     }
-    if (!self->context->options) {
-        /* The configuration's own table lives on: what a handler stores must not. */
-        const apr_table_t *options = mp_dir_config_of_request(r)->options;
-        self->context->options =
-            options ? apr_table_copy(r->pool, options) : apr_table_make(r->pool, 2);
+    /* The configuration's own table lives on: what a handler stores must not. Another one
+     * is in effect when the file is known, or an .htaccess was read. */
+    const apr_table_t *source = mp_dir_config_of_request(r)->options;
+    mp_request_context *context = self->context;
+    if (!context->options || context->options_source != source) {
+        context->options = source ? apr_table_copy(r->pool, source) : apr_table_make(r->pool, 2);
+        context->options_source = source;
     }
-    return pooled_table(self, self->context->options);
+    return pooled_table(self, context->options);
 }
 
 PyDoc_STRVAR(document_root_doc, "document_root($self, /)\n--\n\n\
@@ -111,16 +113,19 @@ than None, a tuple of it and whether it is an address. May ask the DNS.");
 static PyObject *request_get_remote_host(PyObject *op, PyObject *args)
 {
     mp_request *self = (mp_request *)op;
-    request_rec *r = mp_request_record(self);
+    request_rec *r;
     int type = REMOTE_NAME, is_ip = 0;
     PyObject *wants_is_ip = Py_None;
     mp_blocking blocking;
 
-    if (!r || !PyArg_ParseTuple(args, "|iO:get_remote_host", &type, &wants_is_ip)) {
+    if (!PyArg_ParseTuple(args, "|iO:get_remote_host", &type, &wants_is_ip)) {
         return NULL;
     }
     if (type < REMOTE_HOST || type > REMOTE_DOUBLE_REV) {
         PyErr_Format(PyExc_ValueError, "type must be one of apache.REMOTE_*, not %d", type);
+        return NULL;
+    }
+    if (!(r = mp_request_record(self))) {
         return NULL;
     }
     mp_blocking_begin(&blocking, self->context->conn);
@@ -132,6 +137,21 @@ static PyObject *request_get_remote_host(PyObject *op, PyObject *args)
     return Py_BuildValue("(Ni)", mp_str_from_latin1(host), is_ip);
 }
 
+/* The items of a tuple as an array of char *; NULL with an exception. */
+static apr_array_header_t *strings_from(apr_pool_t *pool, PyObject *tuple)
+{
+    apr_array_header_t *strings = apr_array_make(pool, 4, sizeof(const char *));
+
+    for (Py_ssize_t i = 0; i < PyTuple_GET_SIZE(tuple); i++) {
+        char *string = mp_latin1_from_object(pool, PyTuple_GET_ITEM(tuple, i), "method");
+        if (!string) {
+            return NULL;
+        }
+        APR_ARRAY_PUSH(strings, const char *) = string;
+    }
+    return strings;
+}
+
 PyDoc_STRVAR(allow_methods_doc, "allow_methods($self, methods, /, reset=0)\n--\n\n\
 Add methods (a sequence of str) to those that the Allow header names; reset: begin\n\
 anew (manual, 4.5.3).");
@@ -139,13 +159,13 @@ anew (manual, 4.5.3).");
 static PyObject *request_allow_methods(PyObject *op, PyObject *args, PyObject *keywords)
 {
     static char *keyword_names[] = {"", "reset", NULL};
-    request_rec *r = mp_request_record((mp_request *)op);
+    request_rec *r;
     PyObject *methods, *sequence;
-    apr_array_header_t *names;
+    apr_array_header_t *names = NULL;
     int reset = 0;
 
-    if (!r || !PyArg_ParseTupleAndKeywords(args, keywords, "O|p:allow_methods", keyword_names,
-                                           &methods, &reset)) {
+    if (!PyArg_ParseTupleAndKeywords(args, keywords, "O|p:allow_methods", keyword_names, &methods,
+                                     &reset)) {
         return NULL;
     }
     if (PyUnicode_Check(methods)) {
@@ -153,21 +173,15 @@ static PyObject *request_allow_methods(PyObject *op, PyObject *args, PyObject *k
                         "methods must be a sequence of str, as [\"GET\", \"PUT\"]");
         return NULL;
     }
-    sequence = PySequence_Fast(methods, "methods must be a sequence of str");
-    if (!sequence) {
+    sequence = PySequence_Tuple(methods);
+    r = sequence ? mp_request_record((mp_request *)op) : NULL;
+    if (r) {
+        names = strings_from(r->pool, sequence);
+    }
+    Py_XDECREF(sequence);
+    if (!names) {
         return NULL;
     }
-    names = apr_array_make(r->pool, 4, sizeof(const char *));
-    for (Py_ssize_t i = 0; i < PySequence_Fast_GET_SIZE(sequence); i++) {
-        char *name =
-            mp_latin1_from_object(r->pool, PySequence_Fast_GET_ITEM(sequence, i), "method");
-        if (!name) {
-            Py_DECREF(sequence);
-            return NULL;
-        }
-        APR_ARRAY_PUSH(names, const char *) = name;
-    }
-    Py_DECREF(sequence);
     if (reset) {
         ap_clear_method_list(r->allowed_methods);
     }
@@ -279,9 +293,11 @@ static PyObject *request_add_handler(PyObject *op, PyObject *args)
     PyObject *result =
         PyObject_CallFunction(mp_interp_state(self->interp)->dispatch_add_handler, "OiOON", op,
                               phase, handler, directory, mp_str_from_fs(inherited));
+    if (result && !mp_request_record(self)) {
+        Py_CLEAR(result); /* it ended meanwhile */
+    }
     if (result) {
-        self->context->added_phases |= 1u << phase;
-        self->context->added_by = self->interp;
+        self->context->added_by[phase] = self->interp;
     }
     return result;
 }
@@ -334,14 +350,20 @@ Write message (str) to the error log, with what Apache says of this request.");
 
 static PyObject *request_log_error(PyObject *op, PyObject *args)
 {
-    request_rec *r = mp_request_record((mp_request *)op);
     int level = APLOG_ERR;
-    PyObject *message;
+    PyObject *message, *text, *result = NULL;
+    request_rec *r;
 
-    if (!r || !PyArg_ParseTuple(args, "O|i:log_error", &message, &level)) {
+    if (!PyArg_ParseTuple(args, "O|i:log_error", &message, &level)) {
         return NULL;
     }
-    return mp_log_object(message, level, r, NULL);
+    /* First: str() may run anything, and the request end meanwhile. */
+    text = message == Py_None ? Py_NewRef(Py_None) : PyObject_Str(message);
+    if (text && (r = mp_request_record((mp_request *)op))) {
+        result = mp_log_object(text, level, r, NULL);
+    }
+    Py_XDECREF(text);
+    return result;
 }
 
 PyMethodDef mp_request_methods[] = {

@@ -157,12 +157,22 @@ static PyObject *view(PyObject *op, apr_table_t *table)
 }
 
 PyDoc_STRVAR(get_options_doc, "get_options($self, /)\n--\n\n\
-mp_table: what PythonOption set at server level (manual, 4.5.6). It is the\n\
-configuration's own: what is stored there stays for the child's life.");
+mp_table: what PythonOption set at server level (manual, 4.5.6). What is\n\
+stored there stays for the child's life.");
 
 static PyObject *server_get_options(PyObject *op, PyObject *unused)
 {
-    return view(op, mp_dir_config_of_server(((mp_server *)op)->s)->options);
+    mp_dir_config *config = mp_dir_config_of_server(((mp_server *)op)->s);
+
+    if (!config->live_options) {
+        /* A copy: requests merge the configuration's own without the GIL. */
+        apr_pool_t *pool;
+        if (apr_pool_create_unmanaged(&pool) != APR_SUCCESS) {
+            return PyErr_NoMemory();
+        }
+        config->live_options = apr_table_copy(pool, config->options);
+    }
+    return view(op, config->live_options);
 }
 
 PyDoc_STRVAR(get_config_doc, "get_config($self, /)\n--\n\n\

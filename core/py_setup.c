@@ -34,6 +34,34 @@ static PyObject *import_dispatch(void)
     return dispatch;
 }
 
+/* The functions of mod_python._dispatch that the core calls. */
+static int take_functions(PyObject *dispatch, mp_state *state)
+{
+    const struct {
+        const char *name;
+        PyObject **field;
+    } functions[] = {
+        {"run", &state->dispatch_run},
+        {"make_handler", &state->dispatch_make_handler},
+        {"add_handler", &state->dispatch_add_handler},
+        {"run_cleanups", &state->dispatch_run_cleanups},
+        {"run_filter", &state->dispatch_run_filter},
+        {"run_connection", &state->dispatch_run_connection},
+        {"register_server_cleanup", &state->dispatch_register_server_cleanup},
+        {"import_at_start", &state->dispatch_import},
+        {"shutdown", &state->dispatch_shutdown},
+    };
+
+    for (size_t i = 0; i < Py_ARRAY_LENGTH(functions); i++) {
+        PyObject *function = PyObject_GetAttrString(dispatch, functions[i].name);
+        if (!function) {
+            return -1;
+        }
+        Py_XSETREF(*functions[i].field, function);
+    }
+    return 0;
+}
+
 int mp_set_up_interpreter(mp_interp *interp)
 {
     PyObject *module = NULL, *dispatch = NULL;
@@ -50,21 +78,9 @@ int mp_set_up_interpreter(mp_interp *interp)
         !(dispatch = import_dispatch())) {
         goto done;
     }
-#define TAKE(field, name)                                                                          \
-    Py_XSETREF(state->dispatch_##field, PyObject_GetAttrString(dispatch, name));                   \
-    if (!state->dispatch_##field) {                                                                \
-        goto done;                                                                                 \
+    if (take_functions(dispatch, state) != 0) {
+        goto done;
     }
-    TAKE(run, "run")
-    TAKE(make_handler, "make_handler")
-    TAKE(add_handler, "add_handler")
-    TAKE(run_cleanups, "run_cleanups")
-    TAKE(run_filter, "run_filter")
-    TAKE(run_connection, "run_connection")
-    TAKE(register_server_cleanup, "register_server_cleanup")
-    TAKE(import, "import_at_start")
-    TAKE(shutdown, "shutdown")
-#undef TAKE
     mp_interp_set_state(interp, state);
     result = 0;
 done:

@@ -16,7 +16,7 @@ def module_file() -> Path:
         KukulkanError: the package is here but the module was not built into it.
     """
     spec = importlib.util.find_spec("mod_python")
-    places = [Path(place) for place in (spec.submodule_search_locations or ()) if spec] if spec else []
+    places = [Path(place) for place in (spec.submodule_search_locations if spec else None) or ()]
     for place in places:
         if (place / MODULE_NAME).is_file():
             return (place / MODULE_NAME).absolute()

@@ -7,6 +7,7 @@ and core/py_setup.c only.
 import atexit
 import os
 import sys
+import threading
 from collections.abc import Callable
 from typing import Any
 
@@ -61,6 +62,7 @@ _handlers: dict[tuple[str, str, str | None, int, int], Handler] = {}
 
 #: The PythonPath last set: the core hands over the same object while it does not change.
 _path: str | None = None
+_path_lock = threading.Lock()
 
 
 # Handlers
@@ -141,8 +143,9 @@ def run(
 def _use_path(python_path: str) -> None:
     """Have sys.path be what PythonPath says."""
     global _path
-    _importer.set_path(python_path)
-    _path = python_path
+    with _path_lock:
+        _importer.set_path(python_path)
+        _path = python_path
 
 
 def _call(req: _apache.mp_request, handler: Handler, flags: int, python_path: str | None, status: int) -> int:
@@ -284,16 +287,14 @@ def shutdown() -> None:
     cleanups = _server_cleanups[:]
     _server_cleanups.clear()
     run_cleanups(cleanups)
-    threading = sys.modules.get("threading")
-    if threading is not None:
-        for function in reversed(getattr(threading, "_threading_atexits", ())):
-            run_cleanups([(lambda function: function(), function)])
-        for thread in threading.enumerate():
-            if not thread.daemon and thread not in (
-                threading.current_thread(),
-                threading.main_thread(),
-            ):
-                thread.join()
+    for function in reversed(getattr(threading, "_threading_atexits", ())):
+        run_cleanups([(lambda function: function(), function)])
+    for thread in threading.enumerate():
+        if not thread.daemon and thread not in (
+            threading.current_thread(),
+            threading.main_thread(),
+        ):
+            thread.join()
     atexit._run_exitfuncs()
 
 

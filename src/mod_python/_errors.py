@@ -103,7 +103,7 @@ def report_filter(
     code = "KK0112" if is_resolved else _code_of(error, is_resolved)
     text = f"{code}: filter {filter.name}: {handler}: {describe(error)}"
     _apache._log(text, _apache.APLOG_ERR)
-    return text + "\n"
+    return text.encode("utf-8", "backslashreplace").decode() + "\n"
 
 
 def report_connection(handler: "Handler", error: BaseException, is_resolved: bool) -> None:
@@ -130,7 +130,7 @@ def _client_fault(req: _apache.mp_request, handler: "Handler", error: BaseExcept
     if not isinstance(error, OSError):
         return None
     # As req.read() leaves it; urllib's HTTPError has an attribute of this name too.
-    status = vars(error).get("status")
+    status = vars(error).get("_mp_status")
     if isinstance(status, int) and status < 0:
         return _apache.DONE  # an input filter has failed, logged that, and answered
     if isinstance(status, int):

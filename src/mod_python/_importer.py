@@ -164,7 +164,13 @@ def set_path(text: str) -> None:
     if text != _path_text:
         path = _paths.get(text)
         if path is None:
-            path = _paths[text] = evaluate_path(text)
+            try:
+                path = _paths[text] = evaluate_path(text)
+            except ValueError as error:
+                raise ValueError(
+                    f"PythonPath {text}: {error}: write a Python list of directories, as "
+                    "\"['/dir']\" or \"sys.path+['/dir']\""
+                ) from None
         sys.path[:] = path
         _path_text = text
         _path_generation += 1

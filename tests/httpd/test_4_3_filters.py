@@ -1,5 +1,7 @@
 """Manual 4.3, filter handlers: what they are called with, when, and how often."""
 
+import pytest
+
 from plugins.config import dedent
 
 LIB = "PythonPath \"sys.path + ['${root}/lib']\"\n"
@@ -222,8 +224,37 @@ def test_closed_early(httpd):
             assert connection.response().body == b"spam"
 
 
-def test_input_closed_early(httpd):
-    """The handler sees the end where an input filter closes; the connection stays in step."""
+def test_handler_behind_a_filter_that_closed(httpd):
+    """A handler that goes on writing does not notice: what it writes is dropped."""
+    code = """
+        def outputfilter(filter):
+            filter.write(filter.read(4))
+            filter.close()
+        """
+    pieces = """
+        from mod_python import apache
+
+        def handler(req):
+            for _ in range(5):
+                req.write("spam and eggs")
+                req.flush()
+                req.write("x" * 100000, 0)
+            return apache.OK
+        """
+    site = httpd(LIB + "PythonOutputFilter spam SPAM", {"lib/spam.py": code}).site(
+        "SetHandler python-program\nPythonHandler pieces\nSetOutputFilter SPAM", {"pieces.py": pieces}
+    )
+    with site.connect() as connection:
+        for _ in range(3):
+            connection.send(f"GET {site.prefix}x HTTP/1.1\r\nHost: x\r\n\r\n".encode())
+            assert connection.response().body == b"spam"
+
+
+@pytest.mark.parametrize("size", [10, 10000, 1000000])
+@pytest.mark.parametrize("is_chunked", [False, True])
+def test_input_closed_early(httpd, size, is_chunked):
+    """The handler sees the end where an input filter closes; the rest of the body is not
+    taken for the next request."""
     code = """
         def inputfilter(filter):
             filter.write(filter.read(4))
@@ -232,11 +263,16 @@ def test_input_closed_early(httpd):
     site = httpd(LIB + "PythonInputFilter spam SPAM", {"lib/spam.py": code}).site(
         "SetHandler python-program\nPythonHandler echo\nSetInputFilter SPAM", {"echo.py": ECHO}
     )
-    body = b"spam and eggs"
-    head = f"POST {site.prefix}x HTTP/1.1\r\nHost: x\r\nContent-Length: {len(body)}\r\n\r\n"
+    body = b"spam" + b"GET / HTTP/1.1\r\nHost: evil\r\n\r\n" * (size // 30)
+    head = f"POST {site.prefix}x HTTP/1.1\r\nHost: x\r\n"
+    if is_chunked:
+        data = f"{head}Transfer-Encoding: chunked\r\n\r\n{len(body):x}\r\n".encode()
+        data += body + b"\r\n0\r\n\r\n"
+    else:
+        data = f"{head}Content-Length: {len(body)}\r\n\r\n".encode() + body
     with site.connect() as connection:
         for _ in range(2):
-            connection.send(head.encode() + body)
+            connection.send(data)
             assert connection.response().body == b"spam"
 
 

@@ -199,7 +199,7 @@ def test_client_that_left(errors, apache):
 def test_bad_body(errors, apache):
     """What req.read() raised carries the status for the client."""
     error = OSError("cut off")
-    error.status = 408
+    error._mp_status = 408
     assert report(errors, error) == 408
     assert [(text[:6], level) for text, level in apache.logged] == [("KK0111", apache.APLOG_WARNING)]
 
