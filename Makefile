@@ -27,7 +27,7 @@ SOURCES := meson.build pyproject.toml $(wildcard core/*) scripts/find_apxs.py \
 	$(shell find src -name __pycache__ -prune -o -print)
 C_FILES := $(wildcard core/*.[ch])
 
-.PHONY: help serve test test-asan lint format bench docs build clean
+.PHONY: help serve test test-asan lint format bench bench-peers bench-instructions docs build clean
 .SUFFIXES:
 
 help:
@@ -37,6 +37,8 @@ help:
 	@echo 'make lint       check formatting, style and types'
 	@echo 'make format     format the sources'
 	@echo 'make bench      measure, as ratios to a C module'
+	@echo 'make bench-peers         install what make bench compares with'
+	@echo 'make bench-instructions  count instructions per request'
 	@echo 'make docs       build the documentation into docs/_build/html'
 	@echo 'make build      only set up and build, into $(VENV)'
 	@echo 'make clean      remove what was built'
@@ -68,6 +70,12 @@ format: $(VENV)/.group-lint
 
 bench: build $(VENV)/.group-test
 	$(BIN)/python benchmarks/run.py $(ARGS)
+
+bench-peers: build
+	$(BIN)/python benchmarks/install_peers.py
+
+bench-instructions: build $(VENV)/.group-test
+	$(BIN)/python benchmarks/instructions.py $(ARGS)
 
 docs: build $(VENV)/.group-docs
 	$(BIN)/sphinx-build -q -W --keep-going docs docs/_build/html

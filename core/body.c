@@ -177,20 +177,21 @@ static apr_status_t pass(request_rec *r, mp_body_out *out)
     return rv;
 }
 
-/* APR_SUCCESS if the client can still be written to. What comes behind the end of the
- * response it would take for the next one. */
-static apr_status_t check_open(const request_rec *r, const mp_body_out *out)
+/* Whether writing is pointless, but no error: behind the end of the response (a filter
+ * may have ended it early) the client would take it for the next one. */
+static int is_over(const request_rec *r, const mp_body_out *out)
 {
-    if (r->eos_sent) {
-        return APR_EOF;
-    }
-    return out->failed || r->connection->aborted ? APR_ECONNABORTED : APR_SUCCESS;
+    return out->ignored || r->eos_sent;
+}
+
+static int is_gone(const request_rec *r, const mp_body_out *out)
+{
+    return out->failed || r->connection->aborted;
 }
 
 int mp_body_fits(const request_rec *r, const mp_body_out *out, apr_size_t size)
 {
-    return !out->ignored && check_open(r, out) == APR_SUCCESS &&
-           out->gathered + size <= MP_BODY_GATHER;
+    return !is_over(r, out) && !is_gone(r, out) && out->gathered + size <= MP_BODY_GATHER;
 }
 
 void mp_body_gather(request_rec *r, mp_body_out *out, const char *data, apr_size_t size)
@@ -205,10 +206,9 @@ apr_status_t mp_body_write(request_rec *r, mp_body_out *out, const char *data, a
                            int flush)
 {
     apr_bucket_alloc_t *alloc = r->connection->bucket_alloc;
-    apr_status_t rv = check_open(r, out);
 
-    if (out->ignored || rv != APR_SUCCESS) {
-        return out->ignored ? APR_SUCCESS : rv;
+    if (is_over(r, out) || is_gone(r, out)) {
+        return is_over(r, out) ? APR_SUCCESS : APR_ECONNABORTED;
     }
     open_out(r, out);
     if (size) {
@@ -224,10 +224,9 @@ apr_status_t mp_body_write(request_rec *r, mp_body_out *out, const char *data, a
 apr_status_t mp_body_sendfile(request_rec *r, mp_body_out *out, apr_file_t *file, apr_off_t offset,
                               apr_off_t length)
 {
-    apr_status_t rv = check_open(r, out);
 
-    if (out->ignored || rv != APR_SUCCESS) {
-        return out->ignored ? APR_SUCCESS : rv;
+    if (is_over(r, out) || is_gone(r, out)) {
+        return is_over(r, out) ? APR_SUCCESS : APR_ECONNABORTED;
     }
     open_out(r, out);
     apr_brigade_insert_file(out->brigade, file, offset, length, r->pool);
@@ -240,7 +239,7 @@ apr_status_t mp_body_pass(request_rec *r, mp_body_out *out, int at_end)
     if (!out->brigade || APR_BRIGADE_EMPTY(out->brigade)) {
         return APR_SUCCESS; /* Apache sends the end itself */
     }
-    if (out->ignored || r->eos_sent) {
+    if (is_over(r, out)) {
         mp_body_discard(out);
         return APR_SUCCESS;
     }

@@ -96,6 +96,27 @@ static apr_status_t fill(mp_filter_context *context)
     return APR_SUCCESS;
 }
 
+/* Closed before the end: the rest of the body is read and forgotten, or it would be
+ * taken for the next request. */
+static apr_status_t drain(mp_filter_context *context)
+{
+    apr_status_t rv = APR_SUCCESS;
+
+    while (rv == APR_SUCCESS && !context->at_end) {
+        if (!APR_BRIGADE_EMPTY(context->in)) {
+            context->at_end = APR_BUCKET_IS_EOS(APR_BRIGADE_LAST(context->in)) != 0;
+            apr_brigade_cleanup(context->in);
+        } else {
+            rv = ap_get_brigade(context->f->next, context->in, AP_MODE_READBYTES, APR_BLOCK_READ,
+                                HUGE_STRING_LEN);
+            if (rv == APR_SUCCESS && APR_BRIGADE_EMPTY(context->in)) {
+                rv = APR_EGENERAL;
+            }
+        }
+    }
+    return rv;
+}
+
 apr_status_t mp_filter_input(ap_filter_t *f, apr_bucket_brigade *brigade, ap_input_mode_t mode,
                              apr_read_type_e block, apr_off_t bytes)
 {
@@ -120,6 +141,9 @@ apr_status_t mp_filter_input(ap_filter_t *f, apr_bucket_brigade *brigade, ap_inp
         if (context->closed) {
             if (!context->r) {
                 return APR_EOF;
+            }
+            if (!context->at_end && (rv = drain(context)) != APR_SUCCESS) {
+                return rv;
             }
             APR_BRIGADE_INSERT_TAIL(brigade, apr_bucket_eos_create(context->c->bucket_alloc));
             return APR_SUCCESS;

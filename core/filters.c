@@ -143,6 +143,20 @@ static apr_status_t fetch(mp_filter_context *context)
     return rv;
 }
 
+int mp_filter_at_hand(const mp_filter_context *context)
+{
+    const apr_bucket *bucket;
+
+    if (context->at_end || APR_BRIGADE_EMPTY(context->in)) {
+        return 0;
+    }
+    bucket = APR_BRIGADE_FIRST(context->in);
+    return !APR_BUCKET_IS_METADATA(bucket) && bucket->length > 0 &&
+           bucket->length != (apr_size_t)-1 &&
+           (APR_BUCKET_IS_HEAP(bucket) || APR_BUCKET_IS_TRANSIENT(bucket) ||
+            APR_BUCKET_IS_POOL(bucket) || APR_BUCKET_IS_IMMORTAL(bucket));
+}
+
 apr_status_t mp_filter_peek(mp_filter_context *context, const char **data, apr_size_t *size)
 {
     for (;;) {

@@ -52,6 +52,9 @@ typedef struct mp_filter_context {
  * What is not data goes on, in order. May block. */
 apr_status_t mp_filter_peek(mp_filter_context *context, const char **data, apr_size_t *size);
 
+/* Whether mp_filter_peek() would find data in memory, and thus cannot block. */
+int mp_filter_at_hand(const mp_filter_context *context);
+
 /* Takes size bytes of what mp_filter_peek() gave. */
 void mp_filter_consume(mp_filter_context *context, apr_size_t size);
 

@@ -122,6 +122,9 @@ static apr_status_t peek(mp_filter_context *context, const char **data, apr_size
 {
     mp_blocking blocking;
 
+    if (mp_filter_at_hand(context)) {
+        return mp_filter_peek(context, data, size);
+    }
     mp_blocking_begin(&blocking, conn_of(context));
     apr_status_t rv = mp_filter_peek(context, data, size);
     mp_blocking_end(&blocking);
