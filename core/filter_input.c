@@ -73,10 +73,11 @@ static apr_status_t fill(mp_filter_context *context)
         if (mp_call_filter(context) != 0) {
             return context->rv != APR_SUCCESS ? context->rv : fail_input(context);
         }
-        if (context->at_end && !context->closed) {
+        int did_nothing = context->consumed + context->produced == before;
+        if (context->at_end && !context->closed && (context->told_end || did_nothing)) {
             mp_filter_write_held(context);
             mp_filter_close(context);
-        } else if (context->consumed + context->produced == before && !context->closed) {
+        } else if (did_nothing && !context->closed) {
             /* It neither read nor wrote: what comes is not for it. */
             mp_filter_write_held(context);
             rv = mp_filter_pass_on(context);

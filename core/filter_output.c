@@ -56,6 +56,12 @@ static int concerns_handler(const mp_filter_context *context, apr_bucket_brigade
     return 0;
 }
 
+/* Whether the handler has not yet been given all that is there, the end included. */
+static int is_left(const mp_filter_context *context)
+{
+    return !APR_BRIGADE_EMPTY(context->in) || (context->at_end && !context->told_end);
+}
+
 /* Calls the handler as long as it takes something of what is there; what it leaves
  * then, it does not want: that goes on as it is. */
 static apr_status_t run_output(mp_filter_context *context)
@@ -67,7 +73,7 @@ static apr_status_t run_output(mp_filter_context *context)
         if (mp_call_filter(context) != 0) {
             return context->rv != APR_SUCCESS ? context->rv : fail_output(context);
         }
-    } while (!context->closed && !context->disabled && !APR_BRIGADE_EMPTY(context->in) &&
+    } while (!context->closed && !context->disabled && is_left(context) &&
              context->consumed > before);
     if (context->closed) {
         return pass_metadata(context, context->in);

@@ -36,7 +36,8 @@ typedef struct mp_filter_context {
     unsigned is_input : 1;
     unsigned is_running : 1; /* the handler is being called */
     unsigned closed : 1;     /* by close(): the end was passed on */
-    unsigned at_end : 1;     /* the handler has read the end of the stream */
+    unsigned at_end : 1;     /* the end of the stream was met ... */
+    unsigned told_end : 1;   /* ... and the handler was told, by None */
     unsigned disabled : 1;   /* by disable(): everything passes */
     unsigned failed : 1;     /* the handler raised: nothing passes any more */
     ap_input_mode_t mode;    /* input: what this call asks for, */

@@ -193,6 +193,7 @@ static PyObject *filter_read(PyObject *op, PyObject *const *args, Py_ssize_t cou
     }
     apr_status_t rv = peek(context, &data, &size);
     if (APR_STATUS_IS_EOF(rv)) {
+        context->told_end = 1;
         Py_RETURN_NONE;
     }
     if (APR_STATUS_IS_EAGAIN(rv)) {
@@ -249,6 +250,7 @@ static PyObject *filter_readline(PyObject *op, PyObject *const *args, Py_ssize_t
             if (self->held) {
                 return take_held(self, limit);
             }
+            context->told_end = 1;
             Py_RETURN_NONE;
         }
         if (APR_STATUS_IS_EAGAIN(rv)) {

@@ -21,10 +21,10 @@ FAR = 65536
 
 def outputfilter(filter):
     """Keep what comes until the tag is whole, then write all and get out of the way."""
-    if not is_html_page(filter.req):
-        filter.disable()
-        return
-    if not hasattr(filter, "kept"):
+    if not hasattr(filter, "kept"):  # the first call; later the headers are not the page's own
+        if not is_html_page(filter.req):
+            filter.disable()
+            return
         filter.kept = b""
     while data := filter.read():
         filter.kept += data

@@ -9,7 +9,7 @@ import time
 
 import pytest
 
-from plugins.client import TIMEOUT, Connection
+from plugins.client import TIMEOUT
 from plugins.process import wait_for
 from plugins.tls import TLS, TLSConnection, certificate
 

@@ -51,17 +51,13 @@ def test_object_name(httpd):
 
 def test_name_defaults_to_the_handler(httpd):
     """Without a name the filter is called as its handler is written."""
-    site = serve(httpd, "PythonOutputFilter marks::a").site(
-        "SetOutputFilter marks::a", {"page.txt": "spam"}
-    )
+    site = serve(httpd, "PythonOutputFilter marks::a").site("SetOutputFilter marks::a", {"page.txt": "spam"})
     assert site.get("page.txt").text == "a(spam)"
 
 
 def test_names_are_of_no_case(httpd):
     """As all filters' names, they are the same in any case."""
-    site = serve(httpd, "PythonOutputFilter marks::a Spam").site(
-        "SetOutputFilter sPAM", {"page.txt": "spam"}
-    )
+    site = serve(httpd, "PythonOutputFilter marks::a Spam").site("SetOutputFilter sPAM", {"page.txt": "spam"})
     assert site.get("page.txt").text == "a(spam)"
 
 
@@ -102,9 +98,7 @@ def test_add_output_filter_by_extension(httpd):
 def test_add_output_filter_by_type(httpd):
     """AddOutputFilterByType, of mod_filter, takes them too."""
     server = serve(httpd, "PythonOutputFilter marks::a A", modules=("filter",))
-    site = server.site(
-        "AddOutputFilterByType A text/plain", {"page.txt": "spam", "page.html": "spam"}
-    )
+    site = server.site("AddOutputFilterByType A text/plain", {"page.txt": "spam", "page.html": "spam"})
     assert site.get("page.txt").text == "a(spam)"
     assert site.get("page.html").text == "spam"
 
@@ -252,9 +246,7 @@ def test_active_out_of_its_scope(httpd):
             PythonInputFilter marks::a A
         </Location>
         """
-    site = serve(httpd, config).site(
-        PYTHON + "SetOutputFilter A\nSetInputFilter A", {"echo.py": ECHO}
-    )
+    site = serve(httpd, config).site(PYTHON + "SetOutputFilter A\nSetInputFilter A", {"echo.py": ECHO})
     assert site.post("x", content=b"spam").text == "spam"
     site.expect_log("KK0113.*PythonOutputFilter")
     site.expect_log("KK0113.*PythonInputFilter")

@@ -110,9 +110,7 @@ def test_wrong_directive(httpd, directive, message):
     assert re.search(message, text), text
 
 
-@pytest.mark.parametrize(
-    ("handler", "code"), [("nowhere", "KK0104"), ("greeting::nothing", "KK0103|KK0104")]
-)
+@pytest.mark.parametrize(("handler", "code"), [("nowhere", "KK0104"), ("greeting::nothing", "KK0103|KK0104")])
 def test_missing_handler(httpd, handler, code):
     """A handler that is not there closes the connection, and is an error in the log."""
     config = LIB + f"PythonConnectionHandler {handler}"

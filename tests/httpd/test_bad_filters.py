@@ -96,7 +96,10 @@ def test_exception_in_the_middle_of_a_big_response(httpd):
                     raise RuntimeError("eggs")
         """
     site = serve(httpd, code, "output")
-    site.write("echo.py", "def handler(req):\n    for _ in range(100):\n        req.write('x' * 50000)\n    return 0\n")
+    site.write(
+        "echo.py",
+        "def handler(req):\n    for _ in range(100):\n        req.write('x' * 50000)\n    return 0\n",
+    )
     with site.connect() as connection:
         connection.send(f"GET {site.prefix}x HTTP/1.1\r\nHost: x\r\n\r\n".encode())
         data = connection.read_all()
@@ -374,7 +377,9 @@ def test_client_cuts_its_body_off(httpd):
         """
     site = serve(httpd, code, "input")
     with site.connect() as connection:
-        connection.send(f"POST {site.prefix}x HTTP/1.1\r\nHost: x\r\nContent-Length: 400\r\n\r\nspam".encode())
+        connection.send(
+            f"POST {site.prefix}x HTTP/1.1\r\nHost: x\r\nContent-Length: 400\r\n\r\nspam".encode()
+        )
         connection.end_of_input()
         data = connection.read_all()
     assert data == b"" or data.startswith(b"HTTP/1.1 4")

@@ -254,7 +254,7 @@ def test_banner(proxy):
     text = answer.text
     assert text.count('<div id="banner"') == 1
     before, _, behind = text.partition('<div id="banner"')
-    assert before.endswith("\"loaded\"'>") and behind.partition("</div>")[2].startswith("\n<h1>Hello")
+    assert before.endswith('"loaded"\'>') and behind.partition("</div>")[2].startswith("\n<h1>Hello")
     assert re.sub("<div id=.*?</div>", "", text) == PAGE.format(text="text " * 2000)
 
 
@@ -290,4 +290,6 @@ def test_banner_in_chromium(proxy, tmp_path):
     url = f"http://127.0.0.1:{proxy.port}/front{proxy.prefix}page.html"
     text = chromium(tmp_path, url, "--dump-dom")
     assert "<title>loaded</title>" in text
-    assert re.search(r'<body class="a &gt; b"[^\n]*><div id="banner"[^>]*>Maintenance[^<]*</div>\s*<h1>Hello', text)
+    assert re.search(
+        r'<body class="a &gt; b"[^\n]*><div id="banner"[^>]*>Maintenance[^<]*</div>\s*<h1>Hello', text
+    )

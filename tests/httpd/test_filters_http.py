@@ -252,9 +252,7 @@ def test_redirect(httpd):
 
 def test_keep_alive(httpd):
     """Filtered responses of any length keep the connection open."""
-    site = serve(httpd).site(
-        PYTHON + "SetOutputFilter BANNER\nSetInputFilter UPPER", {"echo.py": ECHO}
-    )
+    site = serve(httpd).site(PYTHON + "SetOutputFilter BANNER\nSetInputFilter UPPER", {"echo.py": ECHO})
     with site.connect() as connection:
         for size in (0, 1, 10000, 3, 200000, 5):
             body = b"x" * size
@@ -277,9 +275,7 @@ def test_unread_body(httpd):
 def test_chunked_in_tiny_pieces(httpd):
     """A chunked body that comes byte by byte goes through a filter, and so does a response
     that is flushed byte by byte."""
-    site = serve(httpd).site(
-        PYTHON + "SetInputFilter UPPER\nSetOutputFilter LINES", {"echo.py": ECHO}
-    )
+    site = serve(httpd).site(PYTHON + "SetInputFilter UPPER\nSetOutputFilter LINES", {"echo.py": ECHO})
     head = f"POST {site.prefix}x?flush HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n"
     body = b"".join(b"1\r\n%c\r\n" % byte for byte in b"spam\neggs\n" * 5) + b"0\r\n\r\n"
     with site.connect() as connection:
@@ -363,13 +359,14 @@ def test_slow_client_leaves_the_interpreter(httpd):
     site = serve(httpd).site(
         PYTHON + "SetInputFilter UPPER", {"echo.py": ECHO, "big.txt": "spam\n" * 5000000}
     )
-    site.write(".htaccess", PYTHON + 'SetInputFilter UPPER\n<Files "big.txt">\nSetHandler None\nSetOutputFilter UPPER\n</Files>')
+    site.write(
+        ".htaccess",
+        PYTHON + 'SetInputFilter UPPER\n<Files "big.txt">\nSetHandler None\nSetOutputFilter UPPER\n</Files>',
+    )
     with site.connect() as slow, site.connect() as waiting:
         slow.send(f"GET {site.prefix}big.txt HTTP/1.1\r\nHost: x\r\n\r\n".encode())
         assert slow.socket.recv(1) == b"H"
-        waiting.send(
-            f"POST {site.prefix}x HTTP/1.1\r\nHost: x\r\nContent-Length: 8\r\n\r\nspam".encode()
-        )
+        waiting.send(f"POST {site.prefix}x HTTP/1.1\r\nHost: x\r\nContent-Length: 8\r\n\r\nspam".encode())
         for _ in range(5):
             assert site.post("x", content=b"served").content == b"SERVED"
         waiting.send(b"eggs")
@@ -377,152 +374,3 @@ def test_slow_client_leaves_the_interpreter(httpd):
         slow.reset()
     answer = site.post("x", content=b"served")
     assert answer.content == b"SERVED"
-
-
-# Connection-level filters
-
-WIRE = """
-    from mod_python import apache
-
-    def inward(filter):
-        while data := filter.read():
-            apache.log_error("in %d %r" % (filter.connection.id, data[:60]), apache.APLOG_NOTICE)
-            filter.write(data.replace(b"/SECRET/", b"/site1/"))
-
-    def outward(filter):
-        assert filter.req is None
-        while data := filter.read():
-            filter.write(data.replace(b"spam", b"SPAM"))
-
-    def passes(filter):
-        filter.pass_on()
-
-    def idle(filter):
-        pass
-
-    def bytewise(filter):
-        while data := filter.read(1):
-            filter.write(data)
-    """
-
-
-def wire(httpd, directives, **options):
-    """A server with connection-level filters and a page."""
-    server = httpd.unstarted(LIB + directives, {"lib/wire.py": WIRE}, **options)
-    server.start()
-    return server, server.site(PYTHON, {"echo.py": ECHO, "page.txt": "spam and eggs"})
-
-
-def test_connection_filters_see_the_bytes(httpd):
-    """They see, and may change, a connection's bytes: request lines, headers, bodies."""
-    server, site = wire(
-        httpd,
-        "PythonConnectionInputFilter wire::inward IN\nPythonConnectionOutputFilter wire::outward OUT",
-    )
-    answer = site.server.post("SECRET/x", content=b"a spam")
-    assert answer.text == "a SPAM"
-    server.expect_log("in [0-9]+ b'POST /SECRET/x HTTP/1.1")
-
-
-@pytest.mark.parametrize("name", ["passes", "idle", "bytewise"])
-def test_connection_filters_that_change_nothing(httpd, name):
-    """HTTP works through them: keep-alive, bodies, chunks, pipelining."""
-    _, site = wire(
-        httpd,
-        f"PythonConnectionInputFilter wire::{name} IN\nPythonConnectionOutputFilter wire::{name} OUT",
-    )
-    sizes = (0, 4, 9000, 100000) if name != "bytewise" else (0, 4, 9000)
-    requests = [
-        f"POST {site.prefix}x HTTP/1.1\r\nHost: x\r\nContent-Length: {size}\r\n\r\n".encode() + b"x" * size
-        for size in sizes
-    ]
-    with site.connect() as connection:
-        for request, size in zip(requests, sizes, strict=True):
-            connection.send(request)
-            assert connection.response().body == b"x" * size
-        connection.send(b"".join(requests[:3]))
-        file = connection.socket.makefile("rb")
-        for size in sizes[:3]:
-            assert file.readline().startswith(b"HTTP/1.1 200")
-            length = 0
-            while (line := file.readline()) != b"\r\n":
-                if line.lower().startswith(b"content-length:"):
-                    length = int(line.split(b":")[1])
-            assert (length, file.read(length)) == (size, b"x" * size)
-        file.close()
-    answer = site.post("x", content=iter([b"spam", b"eggs" * 5000]))
-    assert answer.content == b"spam" + b"eggs" * 5000
-
-
-@pytest.mark.parametrize("name", ["passes", "idle", "bytewise"])
-def test_request_line_in_pieces(httpd, name):
-    """A request that comes byte by byte is waited for, line by line."""
-    _, site = wire(httpd, f"PythonConnectionInputFilter wire::{name} IN")
-    with site.connect() as connection:
-        for _ in range(2):
-            for byte in f"GET {site.prefix}page.txt HTTP/1.1\r\nHost: x\r\nX-Spam: eggs\r\n\r\n".encode():
-                connection.send(bytes([byte]))
-            assert connection.response().body == b""
-
-
-def test_client_leaves_in_a_request(httpd):
-    """A client that leaves amid a request, or before it, leaves no busy worker behind."""
-    server, site = wire(httpd, "PythonConnectionInputFilter wire::bytewise IN", workers=2)
-    for data in (b"", b"GET / HT", b"GET /x HTTP/1.1\r\nHost"):
-        with site.connect() as connection:
-            connection.send(data)
-            connection.end_of_input()
-            connection.read_all()
-    assert site.post("x", content=b"spam").text == "spam"
-
-
-def test_connection_filters_and_tls(httpd):
-    """With TLS they see what is inside it."""
-    from plugins.tls import TLS, TLSConnection, certificate
-
-    directives = "PythonConnectionInputFilter wire::inward IN\nPythonConnectionOutputFilter wire::outward OUT\n"
-    server = httpd.unstarted(LIB + directives + TLS, {"lib/wire.py": WIRE, **certificate()}, modules=("ssl",))
-    server.start()
-    site = server.site(PYTHON, {"echo.py": ECHO})
-    with TLSConnection(server.port) as connection:
-        for _ in range(3):
-            connection.send(
-                f"POST {site.prefix}x HTTP/1.1\r\nHost: x\r\nContent-Length: 6\r\n\r\na spam".encode()
-            )
-            assert connection.response().body == b"a SPAM"
-    server.expect_log("in [0-9]+ b'POST ")
-
-
-def test_connection_filters_per_host(httpd):
-    """A virtual host of its own address has its own."""
-    from plugins.client import Connection
-    from plugins.process import free_port
-
-    port = free_port()
-    directives = f"""
-        Listen 127.0.0.1:{port}
-        <VirtualHost 127.0.0.1:{port}>
-            PythonConnectionOutputFilter wire::outward OUT
-        </VirtualHost>
-        """
-    server, site = wire(httpd, directives)
-    site.write(".htaccess", "")
-    assert site.get("page.txt").text == "spam and eggs"
-    with Connection(port) as connection:
-        connection.send(f"GET {site.prefix}page.txt HTTP/1.0\r\n\r\n".encode())
-        assert connection.read_all().endswith(b"SPAM and eggs")
-
-
-def test_connection_filter_beside_a_connection_handler(httpd):
-    """A connection handler reads and writes through them."""
-    directives = """
-        PythonConnectionInputFilter wire::inward IN
-        PythonConnectionOutputFilter wire::outward OUT
-        PythonConnectionHandler wire::echo
-        """
-    code = WIRE + "\n    def echo(conn):\n        conn.write(conn.readline())\n"
-    server = httpd(LIB + directives, {"lib/wire.py": code})
-    with server.connect() as connection:
-        connection.send(b"spam /SECRET/\n")
-        assert connection.read_all() == b"SPAM /site1/\n"
-    server.expect_log("in [0-9]+ b'spam /SECRET")
