@@ -59,7 +59,8 @@ static int concerns_handler(const mp_filter_context *context, apr_bucket_brigade
 /* Whether the handler has not yet been given all that is there, the end included. */
 static int is_left(const mp_filter_context *context)
 {
-    return !APR_BRIGADE_EMPTY(context->in) || (context->at_end && !context->told_end);
+    return !APR_BRIGADE_EMPTY(context->in) || context->holds ||
+           (context->at_end && !context->told_end);
 }
 
 /* Calls the handler as long as it takes something of what is there; what it leaves

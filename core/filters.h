@@ -34,6 +34,7 @@ typedef struct mp_filter_context {
     apr_status_t rv;         /* of the neighbour that failed */
     const char *page;        /* PythonDebug: what to show of a failure, or NULL */
     unsigned is_input : 1;
+    unsigned holds : 1;      /* readline() keeps something for the next read */
     unsigned is_running : 1; /* the handler is being called */
     unsigned closed : 1;     /* by close(): the end was passed on */
     unsigned at_end : 1;     /* the end of the stream was met ... */

@@ -140,13 +140,15 @@ static int hold(mp_filter *self, const char *data, Py_ssize_t size)
     }
     Py_ssize_t before = PyBytes_GET_SIZE(self->held);
     if (_PyBytes_Resize(&self->held, before + size) != 0) {
+        self->context->holds = 0;
         return -1;
     }
     memcpy(PyBytes_AS_STRING(self->held) + before, data, (size_t)size);
+    self->context->holds = 1;
     return 0;
 }
 
-/* At most limit bytes (-1: all) of what readline() held back. */
+/* At most limit bytes (-1: all) of what readline() held back: that counts as read. */
 static PyObject *take_held(mp_filter *self, Py_ssize_t limit)
 {
     PyObject *held = self->held;
@@ -154,6 +156,8 @@ static PyObject *take_held(mp_filter *self, Py_ssize_t limit)
 
     if (limit < 0 || limit >= size) {
         self->held = NULL;
+        self->context->holds = 0;
+        self->context->consumed += size;
         return held;
     }
     PyObject *first = PyBytes_FromStringAndSize(PyBytes_AS_STRING(held), limit);
@@ -165,6 +169,7 @@ static PyObject *take_held(mp_filter *self, Py_ssize_t limit)
         Py_CLEAR(first);
     }
     Py_DECREF(held);
+    self->context->consumed += limit;
     return first;
 }
 

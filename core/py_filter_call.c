@@ -161,6 +161,7 @@ apr_status_t mp_filter_write_held(mp_filter_context *context)
         data = ap_malloc(size);
         memcpy(data, PyBytes_AS_STRING(filter->held), size);
         Py_CLEAR(filter->held);
+        context->holds = 0;
     }
     mp_activity_end(&activity);
     if (!size) {

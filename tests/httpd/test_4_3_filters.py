@@ -252,16 +252,24 @@ def test_handler_behind_a_filter_that_closed(httpd):
 
 @pytest.mark.parametrize("size", [10, 10000, 1000000])
 @pytest.mark.parametrize("is_chunked", [False, True])
-def test_input_closed_early(httpd, size, is_chunked):
+@pytest.mark.parametrize("chain", ["SPAM", "SPAM;PASSES", "PASSES;SPAM"])
+def test_input_closed_early(httpd, size, is_chunked, chain):
     """The handler sees the end where an input filter closes; the rest of the body is not
-    taken for the next request."""
+    taken for the next request, whatever other filters there are."""
     code = """
         def inputfilter(filter):
             filter.write(filter.read(4))
             filter.close()
+
+        def passes(filter):
+            while data := filter.read():
+                filter.write(data)
+            if data is None:
+                filter.close()
         """
-    site = httpd(LIB + "PythonInputFilter spam SPAM", {"lib/spam.py": code}).site(
-        "SetHandler python-program\nPythonHandler echo\nSetInputFilter SPAM", {"echo.py": ECHO}
+    config = LIB + "PythonInputFilter spam SPAM\nPythonInputFilter spam::passes PASSES"
+    site = httpd(config, {"lib/spam.py": code}).site(
+        f"SetHandler python-program\nPythonHandler echo\nSetInputFilter {chain}", {"echo.py": ECHO}
     )
     body = b"spam" + b"GET / HTTP/1.1\r\nHost: evil\r\n\r\n" * (size // 30)
     head = f"POST {site.prefix}x HTTP/1.1\r\nHost: x\r\n"

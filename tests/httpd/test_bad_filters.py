@@ -173,6 +173,7 @@ def test_exception_in_an_included_page(httpd):
     )
     assert site.get("page.shtml").text == "a [an error occurred while processing this directive] b"
     site.expect_log("KK0112")
+    site.expect_log("unable to include")
 
 
 def test_input_exception_keeps_the_handler_out(httpd):
