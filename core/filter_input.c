@@ -108,10 +108,10 @@ static apr_status_t drain(mp_filter_context *context)
             context->at_end = APR_BUCKET_IS_EOS(APR_BRIGADE_LAST(context->in)) != 0;
             apr_brigade_cleanup(context->in);
         } else {
-            rv = ap_get_brigade(context->f->next, context->in, AP_MODE_READBYTES, APR_BLOCK_READ,
+            rv = ap_get_brigade(context->f->next, context->in, AP_MODE_READBYTES, context->block,
                                 HUGE_STRING_LEN);
             if (rv == APR_SUCCESS && APR_BRIGADE_EMPTY(context->in)) {
-                rv = APR_EGENERAL;
+                rv = APR_EAGAIN;
             }
         }
     }
@@ -143,9 +143,6 @@ apr_status_t mp_filter_input(ap_filter_t *f, apr_bucket_brigade *brigade, ap_inp
             if (!context->r) {
                 return APR_EOF;
             }
-            if (!context->at_end && (rv = drain(context)) != APR_SUCCESS) {
-                return rv;
-            }
             APR_BRIGADE_INSERT_TAIL(brigade, apr_bucket_eos_create(context->c->bucket_alloc));
             return APR_SUCCESS;
         }
@@ -164,6 +161,12 @@ apr_status_t mp_filter_input(ap_filter_t *f, apr_bucket_brigade *brigade, ap_inp
         if (APR_BRIGADE_EMPTY(context->out)) {
             return context->disabled ? ap_get_brigade(f->next, brigade, mode, block, bytes)
                                      : APR_EOF; /* a connection that ended */
+        }
+    }
+    if (context->closed && context->r && !context->at_end) {
+        rv = drain(context);
+        if (rv != APR_SUCCESS) {
+            return rv;
         }
     }
     return take(context, brigade, mode, bytes);
