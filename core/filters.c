@@ -6,6 +6,8 @@
 
 APLOG_USE_MODULE(python);
 
+#define BY_TYPE "bytype:"
+
 /* Life cycle */
 
 static const mp_handler *find_handler(const ap_filter_t *f, int is_input)
@@ -14,8 +16,13 @@ static const mp_handler *find_handler(const ap_filter_t *f, int is_input)
         f->r ? mp_dir_config_of_request(f->r) : mp_dir_config_of_server(f->c->base_server);
     int level = f->r ? MP_FILTER_REQUEST : MP_FILTER_CONNECTION;
     apr_hash_t *filters = config->filters[level][is_input];
+    const char *name = f->frec->name;
 
-    return filters ? apr_hash_get(filters, f->frec->name, APR_HASH_KEY_STRING) : NULL;
+    /* AddOutputFilterByType puts mod_filter's own in front, named after ours. */
+    if (!strncmp(name, BY_TYPE, sizeof(BY_TYPE) - 1)) {
+        name += sizeof(BY_TYPE) - 1;
+    }
+    return filters ? apr_hash_get(filters, name, APR_HASH_KEY_STRING) : NULL;
 }
 
 /* The filter's context, made at its first call; NULL where its name means no Python
