@@ -156,7 +156,8 @@ apr_status_t mp_filter_input(ap_filter_t *f, apr_bucket_brigade *brigade, ap_inp
     if (!context->disabled) {
         rv = fill(context);
         if (rv != APR_SUCCESS && APR_BRIGADE_EMPTY(context->out)) {
-            return rv;
+            /* Nothing now, and not to be waited for: as the core's filter says it. */
+            return block == APR_NONBLOCK_READ && APR_STATUS_IS_EAGAIN(rv) ? APR_SUCCESS : rv;
         }
         if (APR_BRIGADE_EMPTY(context->out)) {
             return context->disabled ? ap_get_brigade(f->next, brigade, mode, block, bytes)

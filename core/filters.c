@@ -3,6 +3,7 @@
 #include <http_log.h>
 #include <http_protocol.h>
 #include <apr_hash.h>
+#include <apr_strings.h>
 
 APLOG_USE_MODULE(python);
 
@@ -19,8 +20,10 @@ static const mp_handler *find_handler(const ap_filter_t *f, int is_input)
     const char *name = f->frec->name;
 
     /* AddOutputFilterByType puts mod_filter's own in front, named after ours. */
-    if (!strncmp(name, BY_TYPE, sizeof(BY_TYPE) - 1)) {
-        name += sizeof(BY_TYPE) - 1;
+    if (!ap_cstr_casecmpn(name, BY_TYPE, sizeof(BY_TYPE) - 1)) {
+        char *lower = apr_pstrdup(f->c->pool, name + sizeof(BY_TYPE) - 1);
+        ap_str_tolower(lower);
+        name = lower;
     }
     return filters ? apr_hash_get(filters, name, APR_HASH_KEY_STRING) : NULL;
 }

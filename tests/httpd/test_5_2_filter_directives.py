@@ -91,7 +91,8 @@ def test_add_output_filter_by_extension(httpd):
     site = serve(httpd, "PythonOutputFilter marks::a A").site(
         "AddOutputFilter A .txt", {"page.txt": "spam", "page.html": "spam"}
     )
-    assert site.get("page.txt").text == "a(spam)"
+    assert site.get("page.txt").text == "spam"
+    site.expect_log("KK0113: filter smart")
     assert site.get("page.html").text == "spam"
 
 
@@ -99,12 +100,13 @@ def test_add_output_filter_by_type(httpd):
     """AddOutputFilterByType, of mod_filter, takes them too."""
     server = serve(httpd, "PythonOutputFilter marks::a A", modules=("filter",))
     site = server.site("AddOutputFilterByType A text/plain", {"page.txt": "spam", "page.html": "spam"})
-    assert site.get("page.txt").text == "a(spam)"
+    assert site.get("page.txt").text == "spam"
+    site.expect_log("KK0113: filter smart")
     assert site.get("page.html").text == "spam"
 
 
 def test_filter_provider(httpd):
-    """FilterProvider and FilterChain, of mod_filter, take them too."""
+    """FilterProvider, of mod_filter, gives them its own name: they pass everything, and say so."""
     config = """
         PythonOutputFilter marks::a A
         FilterDeclare smart
@@ -112,7 +114,8 @@ def test_filter_provider(httpd):
         FilterChain smart
         """
     site = serve(httpd, config, modules=("filter",)).site(files={"page.txt": "spam", "page.html": "spam"})
-    assert site.get("page.txt").text == "a(spam)"
+    assert site.get("page.txt").text == "spam"
+    site.expect_log("KK0113: filter smart")
     assert site.get("page.html").text == "spam"
 
 
@@ -196,7 +199,8 @@ def test_files_scope(httpd):
     """In <Files> too."""
     config = '<Files "*.txt">\nPythonOutputFilter marks::a A\nSetOutputFilter A\n</Files>'
     site = serve(httpd, config).site(files={"page.txt": "spam", "page.html": "spam"})
-    assert site.get("page.txt").text == "a(spam)"
+    assert site.get("page.txt").text == "spam"
+    site.expect_log("KK0113: filter smart")
     assert site.get("page.html").text == "spam"
 
 
