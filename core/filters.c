@@ -261,6 +261,10 @@ apr_status_t mp_filter_pass_on(mp_filter_context *context)
             context->at_end = 1;
             context->closed = 1;
         }
+        if (!APR_BUCKET_IS_METADATA(bucket) && bucket->length == 0) {
+            apr_bucket_delete(bucket); /* what a socket leaves: it must not pass for data */
+            continue;
+        }
         APR_BUCKET_REMOVE(bucket);
         mp_filter_append(context, bucket);
     }
