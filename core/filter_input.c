@@ -97,6 +97,19 @@ static apr_status_t fill(mp_filter_context *context)
     return APR_SUCCESS;
 }
 
+/* Splitting a line off leaves a bucket without data: it must not pass for some. */
+static void drop_empty(apr_bucket_brigade *brigade)
+{
+    apr_bucket *next;
+
+    for (apr_bucket *b = APR_BRIGADE_FIRST(brigade); b != APR_BRIGADE_SENTINEL(brigade); b = next) {
+        next = APR_BUCKET_NEXT(b);
+        if (!APR_BUCKET_IS_METADATA(b) && b->length == 0) {
+            apr_bucket_delete(b);
+        }
+    }
+}
+
 /* Closed before the end: the rest of the body is read and forgotten, or it would be
  * taken for the next request. */
 static apr_status_t drain(mp_filter_context *context)
@@ -135,6 +148,7 @@ apr_status_t mp_filter_input(ap_filter_t *f, apr_bucket_brigade *brigade, ap_inp
     if (context->failed) {
         return AP_FILTER_ERROR;
     }
+    drop_empty(context->out);
     if (APR_BRIGADE_EMPTY(context->out)) {
         if (context->disabled || mode == AP_MODE_INIT || mode == AP_MODE_EATCRLF) {
             return ap_get_brigade(f->next, brigade, mode, block, bytes);
