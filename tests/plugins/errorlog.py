@@ -16,7 +16,7 @@ SERIOUS = {"warn", "error", "crit", "alert", "emerg"}
 STANDARD = re.compile(
     r"AH00161: server reached MaxRequestWorkers"  # prefork with its only child busy
     r"|AH00484: server reached MaxRequestWorkers"  # event, likewise
-    r"|AH03093: process_socket: apr_pollset_add failure for keep alive"  # event, being stopped
+    r"|AH0309[23]: "  # event, being stopped: its pollset takes no more connections
 )
 # Nothing excuses these.
 FATAL = re.compile(

@@ -106,9 +106,18 @@ class Process:
 
     def child_pids(self) -> list[int]:
         """The processes that the parent has started."""
-        command = ["pgrep", "-P", str(self.pid)]
-        found = subprocess.run(command, capture_output=True, text=True, check=False).stdout
-        return sorted(int(pid) for pid in found.split())
+        children = Path(f"/proc/{self.pid}/task/{self.pid}/children").read_text()
+        return sorted(int(pid) for pid in children.split())
+
+    def _has_connections(self) -> bool:
+        """Whether a connection to the port is open, or being closed."""
+        ended = {"06", "07", "0A"}  # TIME_WAIT, CLOSE, LISTEN
+        for table in ("/proc/net/tcp", "/proc/net/tcp6"):
+            for line in Path(table).read_text().splitlines()[1:]:
+                _, local, _, state = line.split()[:4]
+                if int(local.rpartition(":")[2], 16) == self.port and state not in ended:
+                    return True
+        return False
 
     def _resumptions(self) -> int:
         return sum("resuming normal operations" in r.message for r in self.error_log.records())
@@ -125,6 +134,10 @@ class Process:
         """Ends Apache; what went wrong in doing so."""
         if self._popen is None:
             return []
+        # The event MPM of 2.4.71 may crash when it is stopped amid a lingering close.
+        patience = time.monotonic() + 2
+        while self._has_connections() and time.monotonic() < patience:
+            time.sleep(0.01)
         self._popen.terminate()
         try:
             status = self._popen.wait(DEADLINE)
