@@ -9,8 +9,9 @@ import pytest
 
 from plugins.installation import SANITIZED
 
-#: Bytes; the sanitizers cost too much of time and memory for more.
-SIZE = 32 << 20 if SANITIZED else 2 << 30
+pytestmark = pytest.mark.skipif(SANITIZED, reason="AddressSanitizer keeps what is freed for a while")
+
+SIZE = 2 << 30
 #: Bytes that a child may grow by: a few blocks, and what malloc makes of them.
 LIMIT = 16 << 20
 #: Places of the file that hold a word; all others are zeros.
