@@ -1,5 +1,5 @@
 """A filter that puts a banner at the top of every HTML page, wherever it comes from: a
-file, a handler, or another server.
+file, a Python page, or another server.
 
     PythonOutputFilter banner_filter BANNER
     ProxyPass / http://backend.example.com/

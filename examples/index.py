@@ -25,7 +25,11 @@ Change one and reload: the new code runs at once.
 </table>
 """
 
-ROW = '<tr><td><a href="{url}">{url}</a><td>{title}<td><a href="/source.py?{url}">source</a>'
+ROW = '<tr><td>{name}<td>{title}<td><a href="/source.py?{url}">source</a>'
+LINK = '<a href="{url}">{url}</a>'
+
+#: What a module has that is no page: it is for a configuration of its own, in its docstring.
+NO_PAGES = {"connectionhandler", "outputfilter"}
 
 
 def handler(req):
@@ -40,5 +44,9 @@ def handler(req):
 
 def row(page):
     """The table row of one module."""
-    title = (ast.get_docstring(ast.parse(page.read_bytes())) or "").partition("\n")[0]
-    return ROW.format(url=escape(page.relative_to(HERE).as_posix()), title=escape(title))
+    module = ast.parse(page.read_bytes())
+    title = (ast.get_docstring(module) or "").partition("\n")[0]
+    functions = {node.name for node in module.body if isinstance(node, ast.FunctionDef)}
+    url = escape(page.relative_to(HERE).as_posix())
+    name = url if functions & NO_PAGES else LINK.format(url=url)
+    return ROW.format(name=name, url=url, title=escape(title))

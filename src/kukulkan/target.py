@@ -50,8 +50,10 @@ def resolve(text: str, cwd: Path) -> Site | Application:
 
 
 def handlers_of(site: Site) -> list[Path]:
-    """The handler files directly in a site's directory, in order; `_name.py` is not one."""
-    return sorted(path for path in site.root.glob("[!._]*.py") if path.is_file())
+    """The handler files directly in a site's directory, in order: `_name.py` is none, nor one
+    that does not speak of a `handler` (a filter, or a protocol)."""
+    files = (path for path in site.root.glob("[!._]*.py") if path.is_file())
+    return sorted(path for path in files if re.search(rb"\bhandler\b", path.read_bytes()))
 
 
 def _module_of_file(path: Path) -> str:
