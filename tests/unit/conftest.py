@@ -53,6 +53,13 @@ def apache(own: Callable[[str], ModuleType]) -> ModuleType:
     return sys.modules["_apache"]
 
 
+@pytest.fixture(autouse=True)
+def finders(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What finds modules is, before and after a test, what Python comes with."""
+    theirs = [finder for finder in sys.meta_path if finder.__module__ != "mod_python._importer"]
+    monkeypatch.setattr(sys, "meta_path", theirs)
+
+
 @pytest.fixture
 def importer(own: Callable[[str], ModuleType]) -> ModuleType:
     """A mod_python._importer that has imported nothing yet."""

@@ -76,5 +76,8 @@ def test_nothing_is_imported_to_find_out(cwd):
 
 
 def test_handlers_of_a_site_are_listed_in_order(cwd):
-    """Without those whose names begin with an underscore."""
+    """Without those whose names begin with an underscore, and those without a handler."""
+    for name in ("a.py", "b.py", "_c.py"):
+        (cwd / "site" / name).write_text("def handler(req): ...")
+    (cwd / "site" / "protocol.py").write_text("def connectionhandler(conn): ...")
     assert [path.name for path in handlers_of(Site(cwd / "site"))] == ["a.py", "b.py"]

@@ -12,13 +12,6 @@ from pathlib import Path
 import pytest
 
 
-@pytest.fixture(autouse=True)
-def finders(monkeypatch: pytest.MonkeyPatch):
-    """What finds modules is, before and after a test, what Python comes with."""
-    theirs = [finder for finder in sys.meta_path if finder.__module__ != "mod_python._importer"]
-    monkeypatch.setattr(sys, "meta_path", theirs)
-
-
 @pytest.fixture
 def write(tmp_path: Path):
     """Writes a file below the test's directory, making the directories it needs."""
