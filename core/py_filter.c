@@ -175,7 +175,7 @@ static PyObject *take_held(mp_filter *self, Py_ssize_t limit)
 
 PyDoc_STRVAR(read_doc, "read($self, len=-1, /)\n--\n\n\
 Read at most len bytes from the filter before this one (manual, 4.5.5).\n\n\
-Returns bytes while there is data, at most 64 KiB at a time; b\"\" when there is\n\
+Returns bytes while there is data, at most 1 MiB at a time; b\"\" when there is\n\
 none for the moment: return from the handler then; None at the end of the stream.\n\
 Raises ValueError when closed, OSError if the client fails.");
 
