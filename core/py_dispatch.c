@@ -358,9 +358,6 @@ int mp_dispatch(request_rec *r, mp_phase phase, const mp_handler_list *list)
     } else {
         status = log_failure(r, phase);
     }
-    if (phase == MP_PHASE_AUTHEN) {
-        status = check_authen(r, status, list);
-    }
     if (phase == MP_PHASE_CONTENT && ap_is_HTTP_SUCCESS(status)) {
         r->status = status; /* returned as one would set it: no error page belongs to it */
         status = OK;
@@ -368,6 +365,9 @@ int mp_dispatch(request_rec *r, mp_phase phase, const mp_handler_list *list)
     mp_activity_settle(&activity);
     drop_or_keep(interp, r, phase, status, context);
     mp_activity_end(&activity);
+    if (phase == MP_PHASE_AUTHEN) {
+        status = check_authen(r, status, list); /* may log: without the GIL */
+    }
     return pass_output(r, phase, status, &context->out);
 }
 
