@@ -5,6 +5,7 @@ import functools
 import http.client
 import io
 import socket
+import ssl
 import struct
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -101,16 +102,24 @@ class Connection:
 
 
 @functools.cache
+def tls_context() -> ssl.SSLContext:
+    """For all clients: loading the system's certificates takes longer than a request."""
+    return httpx.create_ssl_context(verify=False, trust_env=False)
+
+
 def http_client(version: int) -> httpx.Client:
-    """The client for all requests of HTTP/1.1 or, without TLS, HTTP/2: nothing of a
-    request stays in it."""
+    """A client for requests of HTTP/1.1 or, without TLS, HTTP/2.
+
+    Each request has its own: a pool of connections that threads share may close a
+    connection that another thread has just been given (httpcore 1.0, seen as EBADF).
+    """
     return httpx.Client(
         http1=version == 1,
         http2=version == 2,
         timeout=TIMEOUT,
         limits=LIMITS,
         trust_env=False,
-        verify=False,
+        verify=tls_context(),
     )
 
 
@@ -128,7 +137,8 @@ class Client:
 
     def request(self, method: str, path: str = "", **options: Any) -> httpx.Response:
         """One request; options as httpx has them."""
-        return http_client(1).request(method, self.url + path, **options)
+        with http_client(1) as client:
+            return client.request(method, self.url + path, **options)
 
     def get(self, path: str = "", **options: Any) -> httpx.Response:
         return self.request("GET", path, **options)
@@ -141,7 +151,8 @@ class Client:
 
     def http2(self, method: str, path: str = "", **options: Any) -> httpx.Response:
         """The same over HTTP/2 without TLS."""
-        return http_client(2).request(method, self.url + path, **options)
+        with http_client(2) as client:
+            return client.request(method, self.url + path, **options)
 
     def connect(self) -> Connection:
         return Connection(self.port)
