@@ -68,7 +68,7 @@ format: $(VENV)/.group-lint
 	$(BIN)/ruff format .
 	$(BIN)/clang-format -i $(C_FILES)
 
-bench: build $(VENV)/.group-test
+bench: build $(VENV)/.group-bench
 	$(BIN)/python benchmarks/run.py $(ARGS)
 
 bench-peers: build

@@ -93,24 +93,26 @@ class EchoCase(Case):
 
 
 STATIC = "/static/hello.txt"
+PUBLISHED = "/publisher/hello/say"
+SCRIPT = "/cgihandler/hello.py"
 
 CASES = {
     "c": Case("C module", "c", "c.conf"),
     "c-flush": Case("C module, flushing", "c", "c.conf", "/flushing", framing=CHUNKED),
-    "hello": Case('req.write("Hello!", 0)', "kukulkan", "python.conf", rounds=2),
+    "hello": Case('req.write("Hello!", 0)', "kukulkan", "kukulkan.conf", rounds=2),
     "hello-flush": Case(
-        'req.write("Hello!")', "kukulkan", "python.conf", "/flushing", "c-flush", CHUNKED, rounds=2
+        'req.write("Hello!")', "kukulkan", "kukulkan.conf", "/flushing", "c-flush", CHUNKED, rounds=2
     ),
     "phases": Case(
         "access, authen and content in Python",
-        "kukulkan", "python.conf", "/phases", headers=PASSWORD,
+        "kukulkan", "kukulkan.conf", "/phases", headers=PASSWORD,
     ),
     "static": Case("static file", "static", None, STATIC),
     "static-unused": Case(
         "static file, Kukulkan loaded and unused", "kukulkan", None, STATIC, "static", rounds=4
     ),
     "static-access": Case(
-        "static file, Python access handler", "kukulkan", "python.conf", STATIC, "static"
+        "static file, Python access handler", "kukulkan", "kukulkan.conf", STATIC, "static"
     ),
     "cgi": Case(
         "CGI, Python script that imports cgi", "cgi", "cgi.conf", "/cgi/hello",
@@ -122,15 +124,15 @@ CASES = {
     "file": Case("static file of 1 MiB", "static", None, "/large/plain.txt", "file", body=LARGE),
     "filter-pass": Case(
         "the same, output filter: filter.pass_on()",
-        "kukulkan", "python.conf", "/large/passed.txt", "file", None, body=LARGE,
+        "kukulkan", "kukulkan.conf", "/large/passed.txt", "file", None, body=LARGE,
     ),
     "filter-copy": Case(
         "the same, output filter: read and write",
-        "kukulkan", "python.conf", "/large/copied.txt", "file", CHUNKED, body=LARGE,
+        "kukulkan", "kukulkan.conf", "/large/copied.txt", "file", CHUNKED, body=LARGE,
     ),
     "filter-upper": Case(
         "the same, output filter: upper case",
-        "kukulkan", "python.conf", "/large/upper.txt", "file", CHUNKED, body=LARGE.upper(),
+        "kukulkan", "kukulkan.conf", "/large/upper.txt", "file", CHUNKED, body=LARGE.upper(),
     ),
     "old-filter-upper": Case(
         "the same, upper case by the old module",
@@ -139,13 +141,31 @@ CASES = {
     ),
     "echo-c": EchoCase("lines echoed by mod_echo, in C", "echo", "mod_echo.conf", limit="echo-c"),
     "echo": EchoCase("lines echoed by a connection handler", "kukulkan", "echo.conf", limit="echo-c"),
+    "publisher": Case(
+        "publisher, function of the request", "kukulkan", "kukulkan.conf", PUBLISHED, framing=LENGTH, rounds=1.5
+    ),
+    "cgihandler": Case(
+        "cgihandler, the script of CGI", "kukulkan", "kukulkan.conf", SCRIPT, framing=None
+    ),
+    "wsgi": Case("WSGI application", "kukulkan", "kukulkan.conf", "/wsgi", rounds=1.5),
     # No echo by the old module: once more than 8 KiB of lines wait to be read it loses some.
     "old": Case("old module, req.write(..., 0)", "old", "python.conf", rounds=0.5),
     "old-flush": Case(
         "old module, req.write(...)", "old", "python.conf", "/flushing", "c-flush", CHUNKED, rounds=0.5
     ),
-    "wsgi": Case("mod_wsgi of PyPI, WSGI application", "wsgi", "wsgi.conf", rounds=0.5),
-    "wsgi-debian": Case("mod_wsgi of Debian, WSGI application", "wsgi-debian", "wsgi.conf", rounds=0.5),
+    "old-publisher": Case(
+        "old module, publisher", "old", "python.conf", PUBLISHED, framing=None, rounds=0.5
+    ),
+    "old-cgihandler": Case(
+        "old module, cgihandler",
+        "old", "python.conf", SCRIPT, framing=None, rounds=0.5, losses=0.5,
+    ),
+    "mod_wsgi": Case(
+        "mod_wsgi of PyPI, WSGI application", "mod_wsgi", "wsgi.conf", "/wsgi", rounds=0.5
+    ),
+    "mod_wsgi-debian": Case(
+        "mod_wsgi of Debian, WSGI application", "mod_wsgi-debian", "wsgi.conf", "/wsgi", rounds=0.5
+    ),
 }  # fmt: skip
 
 
@@ -162,8 +182,17 @@ class Mark:
 
 MARKS = (
     Mark("unused module, static file", "static-unused", "static", 0.99),
-    Mark("handler, unflushed", "hello", "c", 0.85),
-    Mark("handler, flushing", "hello-flush", "c-flush", 0.80),
+    Mark("static file, Python access handler", "static-access", "static", 0.80),
+    Mark("handler, unflushed", "hello", "c", 0.95),
+    Mark("handler, flushing", "hello-flush", "c-flush", 0.90),
+    Mark("three Python phases", "phases", "c", 0.85),
+    Mark("publisher", "publisher", "c", 0.85),
+    Mark("publisher, against the old module's", "publisher", "old-publisher", 1.8),
+    Mark("cgihandler", "cgihandler", "c", 0.50),
+    Mark("cgihandler, against the old module's", "cgihandler", "old-cgihandler", 4),
+    Mark("cgihandler, against CGI", "cgihandler", "cgi", 300),
+    Mark("WSGI application", "wsgi", "c", 0.85),
+    Mark("WSGI application, against mod_wsgi", "wsgi", "mod_wsgi", 2),
     Mark("handler, against CGI", "hello", "cgi", 350),
     Mark("filter that passes on, 1 MiB", "filter-pass", "file", 0.80),
     Mark("filter that reads and writes, 1 MiB", "filter-copy", "file", 0.80),

@@ -19,6 +19,9 @@ PACKAGES = {
 }
 """Debian's packages, and the names of the modules they enable."""
 
+TOOLS = ("wrk", "apache2-utils", "nghttp2-client")
+"""Debian's packages of what puts load on them: wrk, ab and h2load."""
+
 
 def run(*command: str) -> None:
     """Run `command`, showing it and what it says."""
@@ -36,7 +39,7 @@ def install_packages() -> None:
     added = [module for module in PACKAGES.values() if not enabled(module)]
     os.environ["DEBIAN_FRONTEND"] = "noninteractive"
     run("apt-get", "update", "-q")
-    run("apt-get", "install", "-y", "--no-install-recommends", *PACKAGES)
+    run("apt-get", "install", "-y", "--no-install-recommends", *PACKAGES, *TOOLS)
     for module in added:
         run("a2dismod", "--force", module)
 

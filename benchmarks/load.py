@@ -80,13 +80,23 @@ def fetch(port: int, path: str, headers: Mapping[str, str], requests: int) -> It
         connection.close()
 
 
-def press(port: int, path: str, headers: Mapping[str, str], seconds: int, losses: float) -> Load:
+def press(
+    port: int,
+    path: str,
+    headers: Mapping[str, str],
+    seconds: int,
+    losses: float,
+    connections: int = CONNECTIONS,
+) -> Load:
     """Load `path` with wrk for `seconds`.
+
+    With more connections than usual the server may close some that wait for their next
+    request; wrk opens others.
 
     Raises:
         LoadError: more requests than the share `losses` failed or were answered with an error status.
     """
-    command = ["wrk", f"-t{THREADS}", f"-c{CONNECTIONS}", f"-d{seconds}s"]
+    command = ["wrk", f"-t{THREADS}", f"-c{connections}", f"-d{seconds}s"]
     command += [f"--timeout={TIMEOUT}s", "-s", str(SUMMARY)]
     for name, value in headers.items():
         command += ["-H", f"{name}: {value}"]
@@ -97,6 +107,8 @@ def press(port: int, path: str, headers: Mapping[str, str], seconds: int, losses
     # wrk prints its own text first; the summary is the last line.
     summary = json.loads(run.stdout.splitlines()[-1])
     requests, failed = summary["requests"], summary["failed"]
+    if connections <= CONNECTIONS:
+        failed += summary["closed"]
     if failed > losses * requests or not requests:
         raise LoadError(f"{failed} of {requests} requests failed")
     return Load(requests, requests / summary["seconds"], summary["median"], summary["slow"], failed)

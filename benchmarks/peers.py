@@ -54,10 +54,11 @@ PEERS = {
     "c": Peer(build_hello, ""),
     "kukulkan": Peer(described(Path(sys.executable).with_name("kukulkan")), "make build"),
     "cgi": Peer(stock("cgid_module", "mod_cgid.so"), "apt-get install apache2-bin"),
+    "mod_cgi": Peer(stock("cgi_module", "mod_cgi.so"), "apt-get install apache2-bin"),
     "echo": Peer(stock("echo_module", "mod_echo.so"), "apt-get install apache2-bin"),
     "lua": Peer(stock("lua_module", "mod_lua.so"), "apt-get install apache2-bin"),
     "perl": Peer(stock("perl_module", "mod_perl.so"), INSTALL_PEERS),
     "old": Peer(stock("python_module", "mod_python.so"), INSTALL_PEERS),
-    "wsgi-debian": Peer(stock("wsgi_module", "mod_wsgi.so"), INSTALL_PEERS),
-    "wsgi": Peer(described(ENVIRONMENT / "bin" / "mod_wsgi-express"), INSTALL_PEERS),
+    "mod_wsgi-debian": Peer(stock("wsgi_module", "mod_wsgi.so"), INSTALL_PEERS),
+    "mod_wsgi": Peer(described(ENVIRONMENT / "bin" / "mod_wsgi-express"), INSTALL_PEERS),
 }

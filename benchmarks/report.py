@@ -3,6 +3,7 @@
 import json
 import random
 import statistics
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
@@ -12,7 +13,7 @@ from load import Load
 BEGIN = "<!-- benchmarks: begin -->"
 END = "<!-- benchmarks: end -->"
 
-ENOUGH = 10
+ENOUGH = 6
 """Rounds of a case that a verdict on it takes."""
 
 DRAWS = 2000
@@ -60,6 +61,10 @@ class Report:
     facts: dict[str, str]
     """Machine, versions and settings, by name."""
     results: dict[str, Result]
+    tables: list[list["Row"]] = field(default_factory=list)
+    """Measured beside the cases: each a table with its head first."""
+    curves: Mapping[str, Sequence[float | None]] = field(default_factory=dict)
+    """For each case its rates at `connections.CONNECTIONS`."""
 
     def share(self, key: str) -> tuple[str, float] | None:
         """The case that `key` is compared with in the end, limit by limit, and its share of that."""
@@ -209,7 +214,7 @@ def problems(report: Report) -> list[str]:
 def text(report: Report) -> str:
     """The whole report for a terminal."""
     facts = "\n".join(f"{name}: {value}" for name, value in report.facts.items())
-    tables = [columns(case_rows(report)), columns(mark_rows(report))]
+    tables = [columns(table) for table in (case_rows(report), mark_rows(report), *report.tables)]
     return "\n\n".join([facts, *tables, "\n".join(problems(report))]).rstrip()
 
 
@@ -231,7 +236,8 @@ def to_json(report: Report) -> str:
         for mark in MARKS
         for figure in [report.measured(mark)]
     ]
-    return json.dumps({"facts": report.facts, "cases": cases, "marks": marks}, indent=2) + "\n"
+    whole = {"facts": report.facts, "cases": cases, "marks": marks, "tables": report.tables}
+    return json.dumps(whole, indent=2) + "\n"
 
 
 def write_section(report: Report, page: Path) -> None:
@@ -247,6 +253,7 @@ def write_section(report: Report, page: Path) -> None:
         raise ValueError(f"{page} lacks the line {BEGIN if not begin else END}")
     facts = "\n".join(f"- {name}: {value}" for name, value in report.facts.items())
     notes = "\n".join(f"- {line}" for line in problems(report))
-    parts = [facts, markdown(case_rows(report)), markdown(mark_rows(report)), notes]
+    tables = [markdown(table) for table in (case_rows(report), mark_rows(report), *report.tables)]
+    parts = [facts, *tables, notes]
     section = "\n\n".join(part for part in parts if part)
     page.write_text(f"{before}{BEGIN}\n\n{section}\n\n{END}{after}")

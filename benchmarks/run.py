@@ -18,7 +18,11 @@ from contextlib import ExitStack
 from importlib import metadata
 from pathlib import Path
 
+import connections
+import latency
 import load
+import memory
+import one_connection
 import report
 from cases import CASES, Case
 from load import Load, LoadError
@@ -27,11 +31,16 @@ from report import Report, Result
 from servers import HERE, Httpd, Server, ServerError
 
 PAGE = HERE.parent / "docs" / "performance.md"
+PLOT = "throughput.svg"
+"""Beside the page."""
 
-ROUNDS = 10
+ROUNDS = 6
 """Slices of a case and its limit each; a case may ask for more or fewer, never under two."""
 
 QUICK_ROUNDS = 1
+
+CURVE_ROUNDS = 0.3
+"""Slices of each case at each number of connections, as a share of the rounds."""
 
 WARMING = 50
 """Requests before a case is measured: its code is loaded and specialised."""
@@ -116,6 +125,15 @@ class Bench:
         time.sleep(case.settle)
         return measured, cpu
 
+    def usable(self, key: str) -> bool:
+        """Whether the case was prepared, and nothing went wrong with it so far."""
+        return key in self.results and not self.results[key].problem
+
+    def port(self, key: str) -> int:
+        """Where the server of a case listens."""
+        case = CASES[key]
+        return self._servers[case.peer, case.conf].port
+
     def components(self) -> Iterable[str]:
         """What the measured servers say they consist of, without repetitions."""
         parts = (server.components().partition(")")[2].strip() for server in self._servers.values())
@@ -150,8 +168,8 @@ def with_limits(keys: Iterable[str]) -> list[str]:
     return [key for key in CASES if key in wanted]
 
 
-def measure(keys: list[str], rounds: int) -> Report:
-    """Start the servers of `keys`, load them by turns, stop them."""
+def measure(keys: list[str], rounds: int, beside: bool) -> Report:
+    """Start the servers of `keys`, load them by turns, stop them; `beside` the cases measure the rest."""
     httpd = Httpd.find()
     with ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="kukulkan-bench-")))
@@ -166,8 +184,23 @@ def measure(keys: list[str], rounds: int) -> Report:
             for key in keys:
                 if number < counts[key]:
                     bench.round(key, number)
+        result = Report(facts(httpd, bench) | {"load average before": busy}, bench.results)
+        if beside:
+            progress("connections")
+            result.curves = connections.measure(bench, max(1, round(rounds * CURVE_ROUNDS)))
+            progress("latency")
+            latencies = latency.measure(bench)
+            progress("one connection")
+            one = one_connection.measure(httpd, folder)
+            progress("memory")
+            result.tables = [
+                connections.rows(result.curves),
+                latency.rows(latencies),
+                one_connection.rows(one),
+                memory.rows(memory.measure(httpd, folder)),
+            ]
         progress("")
-        return Report(facts(httpd, bench) | {"load average before": busy}, bench.results)
+        return result
 
 
 def progress(text: str) -> None:
@@ -256,7 +289,8 @@ def main(argv: list[str] | None = None) -> int:
     try:
         load.wrk_version()
         keys = with_limits(options.cases or CASES)
-        result = measure(keys, QUICK_ROUNDS if options.quick else options.rounds)
+        rounds = QUICK_ROUNDS if options.quick else options.rounds
+        result = measure(keys, rounds, beside=not options.cases)
     except (ServerError, LoadError) as error:
         print(error, file=sys.stderr)
         return 1
@@ -266,6 +300,8 @@ def main(argv: list[str] | None = None) -> int:
             options.json.write_text(report.to_json(result))
         if options.write_docs:
             report.write_section(result, options.write_docs)
+            if result.curves:
+                connections.plot(result.curves, options.write_docs.with_name(PLOT))
     except (OSError, ValueError) as error:
         print(error, file=sys.stderr)
         return 1

@@ -93,12 +93,15 @@ class Server:
         script = site / "cgi" / "hello"
         script.write_text(script.read_text().replace("@PYTHON@", sys.executable))
         script.chmod(0o755)
+        (site / "cgihandler").mkdir()
+        shutil.copy(script, site / "cgihandler" / "hello.py")
         (site / "large").mkdir()
         for name in LARGE_NAMES:
             (site / "large" / name).write_bytes(LARGE)
         lines = [
             f"Define root {self.root}",
             f"Define port {self.port}",
+            f"Define benchmarks {HERE}",
             f"Define modules {self._httpd.modules}",
             f"Include {HERE / 'conf' / 'common.conf'}",
             load,
@@ -117,6 +120,7 @@ class Server:
                 command,
                 stdin=subprocess.DEVNULL, stdout=log, stderr=log,
                 env=ENVIRONMENT,
+                start_new_session=True,  # prefork ends its whole process group
             )  # fmt: skip
         limit = time.monotonic() + START_LIMIT
         while not self._listens():
@@ -133,12 +137,19 @@ class Server:
         """Whether the server was started and has not ended."""
         return self._process is not None and self._process.poll() is None
 
+    def children(self) -> list[str]:
+        """The process ids of its children; none where /proc does not say."""
+        parent = self._process.pid if self._process else 0
+        try:
+            return Path(f"/proc/{parent}/task/{parent}/children").read_text().split()
+        except OSError:
+            return []
+
     def cpu(self) -> float:
         """Seconds of processor time its children have used; 0.0 where /proc does not say."""
-        parent = self._process.pid if self._process else 0
         used = 0
         try:
-            for child in Path(f"/proc/{parent}/task/{parent}/children").read_text().split():
+            for child in self.children():
                 # The name in parentheses may hold spaces; utime and stime are fields 14 and 15.
                 fields = Path(f"/proc/{child}/stat").read_text().rpartition(")")[2].split()
                 used += int(fields[11]) + int(fields[12])

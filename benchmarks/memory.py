@@ -1,0 +1,96 @@
+"""What a child takes of memory: with one interpreter after many requests, and for each further one."""
+
+from collections.abc import Mapping
+from pathlib import Path
+
+from cases import CASES, Case
+from load import LoadError, fetch
+from peers import PEERS
+from report import Row
+from servers import Httpd, Server, ServerError
+
+REQUESTS = 10_000
+
+INTERPRETERS = 40
+"""Made beside the first, to see what one takes."""
+
+CHILDREN = (
+    ("C module", CASES["c"], "c.conf"),
+    ("handler, main interpreter", CASES["hello"], "memory.conf"),
+    ("WSGI application, main interpreter", CASES["wsgi"], "memory.conf"),
+    ("old module, handler", CASES["old"], "python.conf"),
+    ("mod_wsgi of PyPI, embedded", CASES["mod_wsgi"], "wsgi.conf"),
+    ("mod_wsgi of Debian, embedded", CASES["mod_wsgi-debian"], "wsgi.conf"),
+)
+
+
+def anonymous(server: Server) -> int:
+    """KiB of its own that the server's largest child has: what it would need once more."""
+    largest = 0
+    for child in server.children():
+        text = Path(f"/proc/{child}/smaps_rollup").read_text()
+        fields = dict(line.split(":", 1) for line in text.splitlines()[1:])
+        own = sum(int(fields[name].split()[0]) for name in ("Private_Clean", "Private_Dirty"))
+        largest = max(largest, own)
+    return largest
+
+
+def request(server: Server, case: Case, count: int) -> None:
+    """Make `count` requests.
+
+    Raises:
+        LoadError: an answer was missing or wrong.
+    """
+    for answer in fetch(server.port, case.path, case.headers, count):
+        if complaint := case.complaint(answer):
+            raise LoadError(complaint)
+
+
+def measure(httpd: Httpd, folder: Path, requests: int = REQUESTS) -> Mapping[str, int | str]:
+    """KiB of each child after `requests` requests, or what kept it from being measured."""
+    folder = folder / "memory"
+    folder.mkdir()
+    results: dict[str, int | str] = {}
+    for number, (title, case, conf) in enumerate(CHILDREN):
+        try:
+            load = PEERS[case.peer].load(httpd, folder)
+            if load is None:
+                results[title] = "not installed"
+                continue
+            server = Server(httpd, folder, f"{number}-memory", load, conf)
+            for name in range(INTERPRETERS):
+                (server.root / "site" / "further" / str(name)).mkdir(parents=True)
+            try:
+                server.start()
+                request(server, case, requests)
+                results[title] = anonymous(server)
+                if case is CASES["hello"]:
+                    results["each further interpreter"] = further(server, case)
+            finally:
+                server.stop()
+        except (ServerError, LoadError, OSError) as error:
+            results[title] = f"failed: {error}"
+    return results
+
+
+def further(server: Server, case: Case) -> int:
+    """KiB of one interpreter more.
+
+    Raises:
+        LoadError: an answer was missing or wrong.
+    """
+    before = anonymous(server)
+    for number in range(INTERPRETERS):
+        for answer in fetch(server.port, f"/further/{number}/x", case.headers, 1):
+            if complaint := case.complaint(answer):
+                raise LoadError(complaint)
+    return (anonymous(server) - before) // INTERPRETERS
+
+
+def rows(results: Mapping[str, int | str]) -> list[Row]:
+    """The table of memory."""
+    table: list[Row] = [("memory of its own", "MiB")]
+    for title, figure in results.items():
+        cell = f"{figure / 1024:.1f}" if isinstance(figure, int) else figure.partition("\n")[0]
+        table.append((title, cell))
+    return table

@@ -1,0 +1,5 @@
+"""What the publisher serves."""
+
+
+def say(req):
+    return "Hello!"
