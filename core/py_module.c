@@ -6,6 +6,7 @@
 #include "py_constants.h"
 #include "py_filter.h"
 #include "py_finfo.h"
+#include "py_query.h"
 #include "py_request.h"
 #include "py_server.h"
 #include "py_table.h"
@@ -97,10 +98,10 @@ static int apache_exec(PyObject *module)
     state->phase_names = make_phase_names();
     if (!state->phase_names || PyModule_AddObjectRef(module, "_phases", state->phase_names) != 0 ||
         PyModule_AddStringConstant(module, "version", MP_VERSION) != 0 ||
-        mp_constants_add(module) != 0 || mp_request_setup(module, state) != 0 ||
-        mp_connection_setup(module, state) != 0 || mp_server_setup(module, state) != 0 ||
-        mp_finfo_setup(module, state) != 0 || mp_filter_setup(module, state) != 0 ||
-        mp_table_setup(module, state) != 0) {
+        PyModule_AddFunctions(module, mp_query_functions) != 0 || mp_constants_add(module) != 0 ||
+        mp_request_setup(module, state) != 0 || mp_connection_setup(module, state) != 0 ||
+        mp_server_setup(module, state) != 0 || mp_finfo_setup(module, state) != 0 ||
+        mp_filter_setup(module, state) != 0 || mp_table_setup(module, state) != 0) {
         return -1;
     }
     mp_type_seal(state->request_type);

@@ -33,6 +33,46 @@ def server_root() -> str: ...
 def _main_server() -> mp_server: ...
 def exists_config_define(name: str, /) -> bool: ...
 def mpm_query(code: int, /) -> int: ...
+@overload
+def parse_qs(
+    qs: str,
+    keep_blank_values: int = False,
+    strict_parsing: int = False,
+    encoding: str | None = "utf-8",
+    errors: str | None = "replace",
+    max_num_fields: int | None = None,
+    separator: str = "&",
+) -> dict[str, list[str]]: ...
+@overload
+def parse_qs(
+    qs: bytes | bytearray,
+    keep_blank_values: int = False,
+    strict_parsing: int = False,
+    encoding: str | None = "utf-8",
+    errors: str | None = "replace",
+    max_num_fields: int | None = None,
+    separator: str | bytes = "&",
+) -> dict[bytes, list[bytes]]: ...
+@overload
+def parse_qsl(
+    qs: str,
+    keep_blank_values: int = False,
+    strict_parsing: int = False,
+    encoding: str | None = "utf-8",
+    errors: str | None = "replace",
+    max_num_fields: int | None = None,
+    separator: str = "&",
+) -> list[tuple[str, str]]: ...
+@overload
+def parse_qsl(
+    qs: bytes | bytearray,
+    keep_blank_values: int = False,
+    strict_parsing: int = False,
+    encoding: str | None = "utf-8",
+    errors: str | None = "replace",
+    max_num_fields: int | None = None,
+    separator: str | bytes = "&",
+) -> list[tuple[bytes, bytes]]: ...
 
 @final
 class mp_request:
