@@ -54,6 +54,7 @@ void *mp_create_dir_config(apr_pool_t *pool, char *dir)
     config->enable_pdb = -1;
     config->interp_per_directory = -1;
     config->interp_per_directive = -1;
+    config->allow_override = -1;
     if (!dir) {
         /* Server level: a table that lives as long as the child. */
         config->options = apr_table_make(pool, 4);
@@ -133,6 +134,7 @@ void *mp_merge_dir_config(apr_pool_t *pool, void *basev, void *addv)
     INHERIT(enable_pdb, add->enable_pdb >= 0)
     INHERIT(interp_per_directory, add->interp_per_directory >= 0)
     INHERIT(interp_per_directive, add->interp_per_directive >= 0)
+    INHERIT(allow_override, add->allow_override >= 0)
 #undef INHERIT
     return merged;
 }
@@ -217,6 +219,7 @@ apr_table_t *mp_config_table(apr_pool_t *pool, const mp_dir_config *config)
     show_flag(table, "PythonEnablePdb", config->enable_pdb);
     show_flag(table, "PythonInterpPerDirectory", config->interp_per_directory);
     show_flag(table, "PythonInterpPerDirective", config->interp_per_directive);
+    show_flag(table, "PythonAllowOverride", config->allow_override);
     show_flag(table, "PythonOptimize", process_config->optimize ? 1 : -1);
     if (config->interpreter) {
         apr_table_setn(table, "PythonInterpreter", config->interpreter);
@@ -232,10 +235,27 @@ apr_table_t *mp_config_table(apr_pool_t *pool, const mp_dir_config *config)
 
 /* Directives */
 
+const char *mp_check_override(cmd_parms *cmd)
+{
+    if (!ap_check_cmd_context(cmd, NOT_IN_HTACCESS) ||
+        mp_dir_config_of_server(cmd->server)->allow_override) {
+        return NULL;
+    }
+    return apr_psprintf(cmd->pool,
+                        "%s not allowed here: PythonAllowOverride is Off for this server, so no "
+                        ".htaccess file may have directives of Python; move it to a <Directory> "
+                        "section of the server's configuration",
+                        cmd->cmd->name);
+}
+
 static const char *set_option(cmd_parms *cmd, void *configv, const char *key, const char *value)
 {
     mp_dir_config *config = configv;
+    const char *error = mp_check_override(cmd);
 
+    if (error) {
+        return error;
+    }
     if (!value || !*value) {
         if (!config->removed_options) {
             config->removed_options = apr_table_make(cmd->pool, 2);
@@ -270,7 +290,11 @@ static mp_located located(cmd_parms *cmd, const char *text, const char *interpre
 static const char *set_python_path(cmd_parms *cmd, void *configv, const char *path)
 {
     mp_dir_config *config = configv;
+    const char *error = mp_check_override(cmd);
 
+    if (error) {
+        return error;
+    }
     config->python_path = path;
     if (!ap_check_cmd_context(cmd, NOT_IN_HTACCESS)) {
         /* Python does not run here: py_preflight.c evaluates them all before the start. */
@@ -309,8 +333,28 @@ static const char *set_home(cmd_parms *cmd, void *config, const char *home)
 /* ap_set_flag_slot() stores an int; these fields are one byte. */
 static const char *set_flag(cmd_parms *cmd, void *config, int flag)
 {
-    *((signed char *)config + (apr_size_t)cmd->info) = (signed char)flag;
-    return NULL;
+    const char *error = mp_check_override(cmd);
+
+    if (!error) {
+        *((signed char *)config + (apr_size_t)cmd->info) = (signed char)flag;
+    }
+    return error;
+}
+
+static const char *set_interpreter(cmd_parms *cmd, void *configv, const char *name)
+{
+    const char *error = mp_check_override(cmd);
+
+    if (!error) {
+        ((mp_dir_config *)configv)->interpreter = name;
+    }
+    return error;
+}
+
+static const char *set_allow_override(cmd_parms *cmd, void *configv, int flag)
+{
+    ((mp_dir_config *)configv)->allow_override = (signed char)flag;
+    return ap_check_cmd_context(cmd, NOT_IN_DIR_LOC_FILE);
 }
 
 #define HANDLER(phase, override, text)                                                             \
@@ -350,8 +394,7 @@ const command_rec mp_directives[] = {
                    "key [value], for req.get_options(); without value the key is removed"),
     AP_INIT_TAKE1("PythonPath", set_python_path, NULL, OR_ALL,
                   "the module search path, a Python list: \"['/dir']\" or \"sys.path+['/dir']\""),
-    AP_INIT_TAKE1("PythonInterpreter", ap_set_string_slot,
-                  (void *)APR_OFFSETOF(mp_dir_config, interpreter), OR_ALL,
+    AP_INIT_TAKE1("PythonInterpreter", set_interpreter, NULL, OR_ALL,
                   "name of the interpreter to run in"),
     FLAG("PythonAutoReload", auto_reload, "On: reload a handler's module when its file changes"),
     FLAG("PythonDebug", debug, "On: send tracebacks to the client too"),
@@ -360,6 +403,8 @@ const command_rec mp_directives[] = {
          "On: an interpreter for each directory of requested files"),
     FLAG("PythonInterpPerDirective", interp_per_directive,
          "On: an interpreter for each directory that configures a handler"),
+    AP_INIT_FLAG("PythonAllowOverride", set_allow_override, NULL, RSRC_CONF,
+                 "Off: no .htaccess file may have directives of Python"),
     AP_INIT_TAKE2("PythonImport", set_import, NULL, RSRC_CONF,
                   "module[::callable] interpreter_name, imported when a child starts"),
     AP_INIT_FLAG("PythonOptimize", set_optimize, NULL, RSRC_CONF, "On: compile as python -O does"),

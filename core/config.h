@@ -83,6 +83,7 @@ typedef struct {
     signed char enable_pdb;
     signed char interp_per_directory;
     signed char interp_per_directive;
+    signed char allow_override; /* server level */
 } mp_dir_config;
 
 /* A PythonImport, or a PythonPath to be checked before the start. */
@@ -126,6 +127,10 @@ const char *mp_extension(const char *filename);
 
 /* The directives in effect except Python*Handler and PythonOption, made anew in pool. */
 apr_table_t *mp_config_table(apr_pool_t *pool, const mp_dir_config *config);
+
+/* An error if the directive stands in .htaccess and PythonAllowOverride forbids it there,
+ * or NULL. Every directive that .htaccess may have begins with this. */
+const char *mp_check_override(cmd_parms *cmd);
 
 /* config_handlers.c: the section that a directive stands in. */
 mp_section mp_section_of(cmd_parms *cmd);

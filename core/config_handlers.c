@@ -197,8 +197,11 @@ const char *mp_set_handlers(cmd_parms *cmd, void *configv, const char *args)
     apr_array_header_t *handlers = apr_array_make(cmd->temp_pool, 2, sizeof(const char *));
     apr_array_header_t *extensions = apr_array_make(cmd->temp_pool, 2, sizeof(const char *));
     mp_section section = mp_section_of(cmd);
-    const char *error = check_context(cmd, phase);
+    const char *error = mp_check_override(cmd);
 
+    if (!error) {
+        error = check_context(cmd, phase);
+    }
     if (!error) {
         error = split_args(cmd, args, handlers, extensions);
     }
@@ -231,7 +234,11 @@ const char *mp_set_handler_module(cmd_parms *cmd, void *configv, const char *mod
 {
     mp_dir_config *config = configv;
     mp_section section = mp_section_of(cmd);
+    const char *error = mp_check_override(cmd);
 
+    if (error) {
+        return error;
+    }
     if (!*module || strstr(module, "::")) {
         return apr_psprintf(cmd->pool,
                             "PythonHandlerModule: '%s' is no module name: write the module "

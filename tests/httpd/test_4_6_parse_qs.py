@@ -105,7 +105,7 @@ def test_nothing_leaks(httpd):
     assert (
         httpd.run(
             """
-        import tracemalloc
+        import gc, tracemalloc
         from mod_python import util
 
         def once():
@@ -121,9 +121,11 @@ def test_nothing_leaks(httpd):
         tracemalloc.start()
         for _ in range(100):
             once()
+        gc.collect()
         before = tracemalloc.get_traced_memory()[0]
         for _ in range(1000):
             once()
+        gc.collect()
         after = tracemalloc.get_traced_memory()[0]
         tracemalloc.stop()
         return after - before
