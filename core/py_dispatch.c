@@ -11,6 +11,7 @@
 #include "py_activity.h"
 #include "py_connection.h"
 #include "py_convert.h"
+#include "py_direct.h"
 #include "py_errors.h"
 #include "py_filter_call.h"
 #include "py_interp.h"
@@ -103,8 +104,11 @@ static int call_run(mp_interp *interp, request_rec *r, mp_phase phase, const mp_
         PyObject *running_before = request->running;
         request->running = NULL;
         request->phase = phase;
-        result = PyObject_Vectorcall(mp_interp_state(interp)->dispatch_run, args + 1,
-                                     5 | PY_VECTORCALL_ARGUMENTS_OFFSET, NULL);
+        result = mp_run_directly(mp_interp_state(interp), args + 1, mp_flags_of(config));
+        if (!result && !PyErr_Occurred()) {
+            result = PyObject_Vectorcall(mp_interp_state(interp)->dispatch_run, args + 1,
+                                         5 | PY_VECTORCALL_ARGUMENTS_OFFSET, NULL);
+        }
         request->phase = phase_before == MP_PHASE_COUNT ? phase : phase_before;
         Py_XSETREF(request->running, running_before);
     }

@@ -26,6 +26,24 @@ const char *mp_error_text(apr_pool_t *pool)
     return text;
 }
 
+PyObject *mp_take_exception(void)
+{
+#if PY_VERSION_HEX >= 0x030c0000
+    return PyErr_GetRaisedException();
+#else
+    PyObject *type, *value, *traceback;
+
+    PyErr_Fetch(&type, &value, &traceback);
+    PyErr_NormalizeException(&type, &value, &traceback);
+    if (value && traceback) {
+        PyException_SetTraceback(value, traceback);
+    }
+    Py_XDECREF(type);
+    Py_XDECREF(traceback);
+    return value;
+#endif
+}
+
 /* The errno of an APR status; fallback for those that are none. */
 static int errno_of(apr_status_t rv, int fallback)
 {

@@ -11,6 +11,9 @@
 /* The current exception as "TypeName: message", in pool; clears it. */
 const char *mp_error_text(apr_pool_t *pool);
 
+/* The current exception, with its traceback; no exception is set any more. New reference. */
+PyObject *mp_take_exception(void);
+
 /* Raises the OSError of this errno (TimeoutError, ConnectionResetError ...). status, if
  * not 0, is what the request is answered with when no handler catches it. Returns NULL. */
 PyObject *mp_raise_os_error(int number, const char *text, int status);

@@ -123,6 +123,7 @@ static int apache_exec(PyObject *module)
     DO(state->table_iterator_type)                      \
     DO(state->servers)                                  \
     DO(state->dispatch_run)                             \
+    DO(state->dispatch_conclude)                        \
     DO(state->dispatch_make_handler)                    \
     DO(state->dispatch_add_handler)                     \
     DO(state->dispatch_run_cleanups)                    \
@@ -131,6 +132,9 @@ static int apache_exec(PyObject *module)
     DO(state->dispatch_register_server_cleanup)         \
     DO(state->dispatch_import)                          \
     DO(state->dispatch_shutdown)                        \
+    DO(state->dispatch_names)                           \
+    DO(state->name_path)                                \
+    DO(state->name_direct)                              \
     DO(state->interpreter_name)                         \
     DO(state->python_path)                              \
     DO(state->phase_names)

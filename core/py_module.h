@@ -18,6 +18,7 @@ typedef struct {
     PyObject *servers;
     /* Callables of mod_python._dispatch, set by py_dispatch.c. */
     PyObject *dispatch_run;
+    PyObject *dispatch_conclude;
     PyObject *dispatch_make_handler;
     PyObject *dispatch_add_handler;
     PyObject *dispatch_run_cleanups;
@@ -26,6 +27,11 @@ typedef struct {
     PyObject *dispatch_register_server_cleanup;
     PyObject *dispatch_import;
     PyObject *dispatch_shutdown;
+    /* Its dict, where "_path" is the PythonPath that sys.path is of. */
+    PyObject *dispatch_names;
+    /* Interned: "_path", and "direct" of a Handler. */
+    PyObject *name_path;
+    PyObject *name_direct;
     /* The name of the interpreter (str). */
     PyObject *interpreter_name;
     /* The PythonPath that was last in effect (str), or NULL. */

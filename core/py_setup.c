@@ -34,7 +34,7 @@ static PyObject *import_dispatch(void)
     return dispatch;
 }
 
-/* The functions of mod_python._dispatch that the core calls. */
+/* The functions of mod_python._dispatch that the core calls, and what it looks up. */
 static int take_functions(PyObject *dispatch, mp_state *state)
 {
     const struct {
@@ -42,6 +42,7 @@ static int take_functions(PyObject *dispatch, mp_state *state)
         PyObject **field;
     } functions[] = {
         {"run", &state->dispatch_run},
+        {"conclude", &state->dispatch_conclude},
         {"make_handler", &state->dispatch_make_handler},
         {"add_handler", &state->dispatch_add_handler},
         {"run_cleanups", &state->dispatch_run_cleanups},
@@ -50,6 +51,7 @@ static int take_functions(PyObject *dispatch, mp_state *state)
         {"register_server_cleanup", &state->dispatch_register_server_cleanup},
         {"import_at_start", &state->dispatch_import},
         {"shutdown", &state->dispatch_shutdown},
+        {"__dict__", &state->dispatch_names},
     };
 
     for (size_t i = 0; i < Py_ARRAY_LENGTH(functions); i++) {
@@ -59,7 +61,9 @@ static int take_functions(PyObject *dispatch, mp_state *state)
         }
         Py_XSETREF(*functions[i].field, function);
     }
-    return 0;
+    Py_XSETREF(state->name_path, PyUnicode_InternFromString("_path"));
+    Py_XSETREF(state->name_direct, PyUnicode_InternFromString("direct"));
+    return state->name_path && state->name_direct ? 0 : -1;
 }
 
 int mp_set_up_interpreter(mp_interp *interp)

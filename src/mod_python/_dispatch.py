@@ -20,6 +20,7 @@ from mod_python._handlers import Handler, resolve_object
 __all__ = [
     "add_handler",
     "check_path",
+    "conclude",
     "import_at_start",
     "make_handler",
     "register_server_cleanup",
@@ -132,7 +133,38 @@ def run(
         status = _call(req, handler, flags, python_path, status)
         if status not in goes_on:
             return status
+    return _run_added(req, phase, flags, python_path, status)
+
+
+def conclude(
+    req: _apache.mp_request,
+    handlers: tuple[Handler],
+    phase: int,
+    flags: int,
+    python_path: str | None,
+    result: object,
+    error: BaseException | None,
+) -> int:
+    """What run() does once its one handler was called, which the core has done itself.
+
+    Args:
+        result: What the handler returned.
+        error: What it raised, or None.
+    """
+    (handler,) = handlers
+    if error is None:
+        status = _status_of_result(req, handler, flags, result)
+    else:
+        status = _status_of_error(req, handler, flags, error)
+    if status not in _GOES_ON_BY_NUMBER[phase]:
+        return status
+    return _run_added(req, phase, flags, python_path, status)
+
+
+def _run_added(req: _apache.mp_request, phase: int, flags: int, python_path: str | None, status: int) -> int:
+    """Run what req.add_handler() added to the phase; status is that of the handlers before."""
     if req._added is not None:
+        goes_on = _GOES_ON_BY_NUMBER[phase]
         for handler in req._added.get(phase, ()):
             status = _call(req, handler, flags, python_path, status)
             if status not in goes_on:
@@ -146,6 +178,8 @@ def _use_path(python_path: str) -> None:
     with _path_lock:
         _importer.set_path(python_path)
         _path = python_path
+        for handler in list(_handlers.values()):
+            handler.direct = None
 
 
 def _call(req: _apache.mp_request, handler: Handler, flags: int, python_path: str | None, status: int) -> int:
@@ -159,16 +193,33 @@ def _call(req: _apache.mp_request, handler: Handler, flags: int, python_path: st
         if function is None:
             return status
         result = function(req) if not flags & FLAG_PDB else _debug(function, req)
-        if result.__class__ is int and -3 < result < 600 and not 0 < result < 100:
-            return result
-        return OK if handler.phase == "PythonCleanupHandler" else _status_from(result)
-    except SERVER_RETURN as returned:
-        try:
-            return _status_from_exception(req, returned)
-        except BaseException as error:
-            return _errors.report(req, handler, error, bool(flags & FLAG_DEBUG), function is not None)
     except BaseException as error:
-        return _errors.report(req, handler, error, bool(flags & FLAG_DEBUG), function is not None)
+        return _status_of_error(req, handler, flags, error, function is not None)
+    if result.__class__ is int and -3 < result < 600 and not 0 < result < 100:
+        return result
+    return _status_of_result(req, handler, flags, result)
+
+
+def _status_of_result(req: _apache.mp_request, handler: Handler, flags: int, result: object) -> int:
+    """The status that the handler has returned, or that of its having returned none."""
+    if handler.phase == "PythonCleanupHandler":
+        return OK
+    try:
+        return _status_from(result)
+    except BadResult as error:
+        return _errors.report(req, handler, error, bool(flags & FLAG_DEBUG), True)
+
+
+def _status_of_error(
+    req: _apache.mp_request, handler: Handler, flags: int, error: BaseException, is_resolved: bool = True
+) -> int:
+    """The status for what left the handler, which is logged unless that is SERVER_RETURN."""
+    if isinstance(error, SERVER_RETURN):
+        try:
+            return _status_from_exception(req, error)
+        except BaseException as worse:
+            error = worse
+    return _errors.report(req, handler, error, bool(flags & FLAG_DEBUG), is_resolved)
 
 
 def _status_from(result: object) -> int:

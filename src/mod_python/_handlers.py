@@ -15,6 +15,7 @@ class Handler:
 
     __slots__ = (
         "_cached",
+        "direct",
         "directory",
         "is_location",
         "is_silent",
@@ -47,10 +48,14 @@ class Handler:
         #: The module, what was found in it, and the path generation then: one value, for
         #: many threads resolve the same handler.
         self._cached: tuple[object, Callable[[Any], Any], int] | None = None
+        #: What the core may call without asking resolve(), as long as it need not notice
+        #: changed files and sys.path is as PythonPath says; None: it has to ask.
+        self.direct: Callable[[Any], Any] | None = None
         if callable(text):
             self.text = f"{text.__module__}::{getattr(text, '__qualname__', text)}"
             self.module = self.path = ""
             self._cached = (None, text, 0)
+            self.direct = text
         else:
             self.text = text
             self.module, _, self.path = text.partition("::")
@@ -94,6 +99,7 @@ class Handler:
 
     def _resolve(self, argument: object, reload: bool) -> Callable[[Any], Any] | None:
         directory = None if self.is_location else self.directory
+        generation = _importer.path_generation()
         if directory is not None:
             _importer.add_directory(directory)
         try:
@@ -120,6 +126,9 @@ class Handler:
             )
         if is_lasting:
             self._cached = (module, function, _importer.path_generation())
+            self.direct = function
+            if generation != _importer.path_generation():
+                self.direct = None  # another thread set sys.path meanwhile
         return function  # type: ignore[no-any-return]
 
 
