@@ -90,7 +90,9 @@ void *mp_merge_dir_config(apr_pool_t *pool, void *basev, void *addv)
     const mp_dir_config *add = addv;
     mp_dir_config *merged = apr_pmemdup(pool, base, sizeof(*base));
 
-    for (int phase = 0; phase < MP_PHASE_COUNT; phase++) {
+    merged->phases |= add->phases;
+    for (unsigned left = add->phases; left; left &= left - 1) {
+        int phase = __builtin_ctz(left);
         if (add->lists[phase]) {
             merged->lists[phase] = add->lists[phase];
         }
@@ -166,6 +168,9 @@ const mp_handler_list *mp_handlers_for(request_rec *r, mp_phase phase)
 {
     const mp_dir_config *config = mp_dir_config_of_request(r);
 
+    if (!(config->phases & 1U << phase)) {
+        return NULL;
+    }
     if (config->by_extension[phase]) {
         const char *extension = mp_extension(r->filename);
         mp_handler_list *list =
@@ -191,7 +196,7 @@ const char *mp_section_directory(request_rec *r, const mp_section *section)
     if (!section->regex && !section->is_wildcard) {
         return section->path;
     }
-    /* The shortest matching one, as LATER 1 has it: "/a/", "/a/b/" ... */
+    /* The shortest matching one: "/a/", "/a/b/" ... */
     for (const char *end = r->filename; end && (end = strchr(end, '/')); end++) {
         apr_size_t length = (apr_size_t)(end - r->filename);
         const char *directory = apr_pstrmemdup(r->pool, r->filename, length);

@@ -66,6 +66,7 @@ typedef struct {
 
 /* Per directory, and at server level: a flag is 1, 0 or -1 for "not given". */
 typedef struct {
+    unsigned phases; /* a bit for each that has lists: merging is for every request */
     mp_handler_list *lists[MP_PHASE_COUNT];
     apr_hash_t *by_extension[MP_PHASE_COUNT]; /* ".ext" -> mp_handler_list */
     apr_table_t *options;                     /* PythonOption */

@@ -106,6 +106,7 @@ static mp_handler_list *list_for(cmd_parms *cmd, mp_dir_config *config, mp_phase
 {
     mp_handler_list *list;
 
+    config->phases |= 1U << phase;
     if (!extension) {
         if (!config->lists[phase]) {
             config->lists[phase] = new_list(cmd);
