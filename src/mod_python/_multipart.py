@@ -39,9 +39,8 @@ __all__ = [
     "Tally",
 ]
 
-#: Bytes read at a time. More is no faster: what is read is parsed while it is in the
-#: processor's cache.
-BLOCK = 65536
+#: Bytes read at a time. With 64 KiB an upload takes a third longer, with 1 MiB as long.
+BLOCK = 1 << 18
 
 #: Headers that a part may have; RFC 7578 knows three.
 MAX_HEADERS = 16
@@ -236,19 +235,30 @@ class _Upload:
     def __init__(self, part: _Part, file: IO[bytes]) -> None:
         self._part = part
         self._file = file
-        self.write: Callable[[bytes], object] = file.write
+
+    def write(self, data: bytes) -> None:
+        self._file.write(data)
 
     def finish(self) -> Field:
         self._file.seek(0)
         return self._part.field(self._file)
 
 
-def _temporary_file(spool_size: int, directory: str) -> IO[bytes]:
-    """A file in memory that moves to disk when it is larger than spool_size; there it has
-    no name, so that nothing is left of it however the process ends."""
-    if spool_size == 0:  # which would be "never" to the other
-        return tempfile.TemporaryFile(dir=directory)
-    return tempfile.SpooledTemporaryFile(spool_size, dir=directory)
+class _SpooledFile(tempfile.SpooledTemporaryFile[bytes]):
+    """A file in memory that moves to disk when it grows. There it has no name, so that
+    nothing is left of it however the process ends.
+
+    It may go without having been closed: programs have never had to close uploads.
+    """
+
+    def __init__(self, max_size: int, directory: str) -> None:
+        super().__init__(max_size, dir=directory)
+        if max_size == 0:  # "never" to the base class
+            self.rollover()
+
+    def __del__(self) -> None:
+        with contextlib.suppress(OSError, AttributeError):  # it may be half made
+            self.close()
 
 
 class _SpooledUpload(_Upload):
@@ -257,18 +267,17 @@ class _SpooledUpload(_Upload):
     def __init__(self, part: _Part, limits: Limits) -> None:
         self._directory = limits.directory or tempfile.gettempdir()
         try:
-            file = _temporary_file(limits.spool_size, self._directory)
+            file = _SpooledFile(limits.spool_size, self._directory)
         except OSError as error:
             self._fail(error)
         super().__init__(part, file)
-        self.write = self._write
 
     def _fail(self, error: OSError) -> NoReturn:
         raise SpoolError(self._directory, error) from error
 
-    def _write(self, data: bytes) -> None:
+    def write(self, data: bytes) -> None:
         try:
-            self._file.write(data)
+            super().write(data)
         except OSError as error:
             self._fail(error)
 
