@@ -1,12 +1,8 @@
-"""A form, and the body of the request it sends."""
+"""A form, and what is filled in."""
 
 from html import escape
-from urllib.parse import parse_qs
 
-from mod_python import apache
-
-# Bytes of a body that are read at most.
-LIMIT = 10_000
+from mod_python import apache, util
 
 PAGE = """\
 <!DOCTYPE html>
@@ -27,8 +23,7 @@ def handler(req):
     """Show the form; greet who filled it in."""
     greeting = ""
     if req.method == "POST":
-        fields = parse_qs(req.read(LIMIT).decode("utf-8", "replace"))
-        name = fields.get("name", ["stranger"])[0]
+        name = util.FieldStorage(req).getfirst("name", "stranger")
         greeting = f"<p>Hello, {escape(name)}!"
     req.content_type = "text/html; charset=utf-8"
     req.write(PAGE.format(greeting=greeting))

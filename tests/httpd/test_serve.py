@@ -1,5 +1,6 @@
 """`kukulkan serve`: a real Apache, started and stopped as a person would."""
 
+import hashlib
 import os
 import re
 import signal
@@ -384,6 +385,10 @@ def test_examples_first_page_links_to_all(examples):
         ("hello.py", 200, "Hello, world!"),
         ("request.py/more?a=b", 200, "'/more'"),
         ("form.py", 200, "<form"),
+        ("upload.py", 200, "<form"),
+        ("feedback/form.py", 302, "form.html"),
+        ("feedback/form.py/", 302, "form.html"),
+        ("feedback/form.html", 200, "form.py/email"),
         ("counter.py", 200, "Request "),
         ("teapot.py", 418, "stout"),
         ("error.py", 500, "error"),
@@ -404,6 +409,27 @@ def test_example_form_greets(examples):
     """With what was sent, escaped."""
     answer = httpx.post(examples.url + "form.py", data={"name": "<Eva>"}, timeout=DEADLINE, trust_env=False)
     assert "Hello, &lt;Eva&gt;!" in answer.text
+
+
+def test_example_upload_shows_checksums(examples):
+    """Of each file."""
+    files = [("file", ("<a>", b"spam")), ("file", ("b", b""))]
+    answer = httpx.post(examples.url + "upload.py", files=files, timeout=DEADLINE, trust_env=False)
+    assert "&lt;a&gt;" in answer.text and "4 bytes" in answer.text
+    assert hashlib.sha256(b"spam").hexdigest() in answer.text
+    assert hashlib.sha256(b"").hexdigest() in answer.text
+
+
+def test_example_feedback_without_a_mail_server(examples):
+    """The page says what is wrong; so it does where something was not filled in."""
+    url = examples.url + "feedback/form.py/email"
+    data = {"name": "<Eva>", "email": "eva@example.com", "comment": "Good."}
+    answer = httpx.post(url, data=data, timeout=DEADLINE, trust_env=False)
+    assert answer.status_code == 503 and "mail server localhost:25" in answer.text
+    answer = httpx.post(url, data=data | {"email": ""}, timeout=DEADLINE, trust_env=False)
+    assert answer.status_code == 200 and "A required parameter is missing" in answer.text
+    answer = httpx.post(url, data=data | {"email": "a@b\nBcc: c@d"}, timeout=DEADLINE, trust_env=False)
+    assert answer.status_code == 200 and "That is no e-mail address" in answer.text
 
 
 def test_example_door_opens_with_the_password(examples):
