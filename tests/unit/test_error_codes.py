@@ -46,4 +46,4 @@ def test_each_section_tells_level_and_meaning():
     """A section begins with the level, and what has happened."""
     sections = HEADING.split((ROOT / "docs" / "error-codes.md").read_text())[1:]
     for code, text in zip(sections[::2], sections[1::2], strict=True):
-        assert re.match(r"\n\nLevel: (critical|error|warning)\.\n\*.+\*\n\n", text), code
+        assert re.match(r"\n\nLevel: (critical|error|warning|info)\.\n\*.+\*\n\n", text), code
