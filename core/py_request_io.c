@@ -14,6 +14,9 @@
 /* Memory asked for at first when the length of a body is only what the client claims. */
 #define FIRST_BLOCK ((Py_ssize_t)65536)
 
+/* Limits up to this are asked for at once: growing copies what is there already. */
+#define EXACT_BLOCK ((Py_ssize_t)262144)
+
 /* Out */
 
 PyDoc_STRVAR(write_doc, "write($self, data, /, flush=1)\n--\n\n\
@@ -219,7 +222,7 @@ static PyObject *read_body(mp_request *self, Py_ssize_t limit, int by_line)
 {
     request_rec *r = reader(self);
     Py_ssize_t size = 0;
-    Py_ssize_t room = limit >= 0 && limit < FIRST_BLOCK ? limit : FIRST_BLOCK;
+    Py_ssize_t room = limit >= 0 && limit <= EXACT_BLOCK ? limit : FIRST_BLOCK;
     PyObject *bytes;
     int found = 0;
 
