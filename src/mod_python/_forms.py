@@ -202,7 +202,9 @@ class _FormReader:
         length = headers.get("Content-Length")
         if length is None:
             self._refuse(apache.HTTP_LENGTH_REQUIRED, "a POST without Content-Length")
-        # The header is the least that there is: a filter may make more of it.
+        if not (length.isascii() and length.isdecimal()):
+            self._refuse(apache.HTTP_BAD_REQUEST, f"Content-Length {length!a}")
+        # Before anything is read; a filter may still make more of it.
         Tally(self._limits).body(int(length))
         content_type, options = parse_header(headers.get("Content-Type") or _URLENCODED)
         if content_type == _URLENCODED:

@@ -93,7 +93,8 @@ class Limits:
     max_uploads: int = 100
     #: The value of one field that is no upload.
     max_field_size: int = 4 << 20
-    #: Values of all fields that are no uploads; of a urlencoded body, as it was sent.
+    #: All that is kept in memory: values of fields that are no uploads, and the headers
+    #: of all parts; a urlencoded body as it was sent.
     max_text_size: int = 8 << 20
     #: One header of a part: as Apache's LimitRequestFieldSize.
     max_header_size: int = 8190
@@ -156,9 +157,9 @@ class Tally:
         self._check(self._uploads, "max_uploads", "uploads or more in one form")
 
     def text(self, size: int, field_size: int = 0) -> None:
-        """So many bytes more in fields that are no uploads; in one of them field_size so far."""
+        """So many bytes more to be kept in memory; in one field field_size so far."""
         self._text += size
-        self._check(self._text, "max_text_size", "bytes or more in fields that are no uploads")
+        self._check(self._text, "max_text_size", "bytes or more in values and headers")
         self._check(field_size, "max_field_size", "bytes or more in one field")
 
 
@@ -400,6 +401,7 @@ class MultipartReader:
         if self._strict and (part.disposition != "form-data" or "name" not in part.disposition_options):
             raise MalformedForm("a part is no form-data with a name")
         self._tally.fields()
+        self._tally.text(sum(len(name) + len(value) for name, value in part.headers.items()))
         if part.filename is None:
             file = self._field_callback() if self._field_callback else None
             return _Text(part, self._tally, file)

@@ -108,6 +108,13 @@ def test_other_types(httpd):
         assert response.status_code == status, content_type
 
 
+@pytest.mark.parametrize("length", [b"x", b"-1", b"+3", b"3 3", b"0x3"])
+def test_bad_length(httpd, length):
+    """A Content-Length that is no number is a bad request."""
+    response = echo(httpd).raw_request(b"x", method=b"POST", headers={b"Content-Length": length}, body=b"a=1")
+    assert response.status == 400
+
+
 @pytest.mark.parametrize("method", ["GET", "HEAD", "DELETE"])
 def test_other_methods_need_no_length(httpd, method):
     """Only a POST has a form in its body."""

@@ -230,7 +230,8 @@ TOO_LARGE = [
     (Limits(max_fields=2), body(part("a", b"1"), part("b", b"", "f"), part("c", b"1")), "max_fields"),
     (Limits(max_uploads=1), body(part("a", b"1", "f"), part("b", b"1", "f")), "max_uploads"),
     (Limits(max_field_size=10), body(part("a", b"x" * 10), part("b", b"x" * 11)), "max_field_size"),
-    (Limits(max_text_size=10), body(part("a", b"x" * 5), part("b", b"x" * 6)), "max_text_size"),
+    (Limits(max_text_size=176), body(part("a", b"x" * 51), part("b", b"x" * 50)), "max_text_size"),
+    (Limits(max_text_size=200), body(part("a", b"", "f", "X: " + "x" * 200)), "max_text_size"),
     (Limits(max_header_size=99), body(part("a", b"1", "f" * 100)), "max_header_size"),
     (
         Limits(max_header_size=99),
@@ -253,7 +254,7 @@ def test_limits(limits, data, words, places):
 def test_at_the_limits():
     """What is just as large as allowed is taken; 0 is no limit."""
     data = body(part("a", b"x" * 10), part("b", b"x" * 11, "f"))
-    exact = Limits(max_body_size=len(data), max_fields=2, max_uploads=1, max_field_size=10, max_text_size=10)
+    exact = Limits(max_body_size=len(data), max_fields=2, max_uploads=1, max_field_size=10, max_text_size=100)
     none = Limits(0, 0, 0, 0, 0, 0)
     for limits in (exact, none):
         assert [content(field) for field in read(data, (), limits)] == [b"x" * 10, b"x" * 11]
