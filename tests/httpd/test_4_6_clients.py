@@ -135,3 +135,15 @@ def test_chromium(site, tmp_path):
             ("g", BINARY, NAME, octets),
         ]
         assert shown(browser.text()) == [*fields, *files, ("none", b"", "", octets), *button]
+
+
+@pytest.mark.only_mpm("event")
+def test_http2(httpd):
+    """Over HTTP/2."""
+    server = httpd("Protocols h2c http/1.1\n", modules=("http2",))
+    site = server.site("SetHandler python-program\nPythonHandler show\n", {"show.py": SHOW})
+    answer = site.http2("POST", "x", data={"a": "ü"}, files={"f": (NAME, BINARY * 20)})
+    assert answer.http_version == "HTTP/2"
+    [first, (_, value, filename, _)] = shown(answer.text)
+    assert first == text("a", "ü") and (value, filename) == (BINARY * 20, NAME)
+    assert shown(site.http2("GET", "x?a=1").text) == [text("a", "1")]

@@ -1,5 +1,7 @@
 """Manual 4.6 and what came later: redirect(), apply_fs_data(), parse_header(), Field."""
 
+import sys
+
 import httpx
 import pytest
 
@@ -105,3 +107,10 @@ def test_parse_header(httpd):
     """It is there for programs too."""
     got = httpd.run("from mod_python import util\nreturn util.parse_header('Text/Plain; A=\"b;c\"')")
     assert got == ["text/plain", {"a": "b;c"}]
+
+
+def test_another_environment(httpd):
+    """What forms need is there even if PythonHome names an environment that lacks it."""
+    server = httpd(f'PythonHome "{sys.base_prefix}"')
+    code = "from mod_python import util\nreturn util.FieldStorage(req)['a'].value.decode()"
+    assert server.run(code, method="POST", files={"a": ("f", b"spam")}) == "spam"
