@@ -1,0 +1,60 @@
+"""How much of each is run: a little in CI, as much as the documentation says with --full."""
+
+import re
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from plugins.config import Settings
+from plugins.httpd import Httpd
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--full", action="store_true", help="as long as docs/reliability.md says")
+
+
+@pytest.fixture
+def full(request: pytest.FixtureRequest) -> bool:
+    """Whether it may take as long as it takes."""
+    return bool(request.config.getoption("--full"))
+
+
+class Watched(Httpd):
+    """An Apache whose processes are looked at."""
+
+    def rss(self, pid: int) -> int:
+        """KiB of memory of its own that a process has."""
+        text = Path(f"/proc/{pid}/smaps_rollup").read_text()
+        return int(re.search(r"^Anonymous:\s+(\d+) kB", text, re.MULTILINE)[1])
+
+    def descriptors(self, pid: int) -> int:
+        """Open files of a process that are no connections."""
+        links = [link.readlink() for link in Path(f"/proc/{pid}/fd").iterdir() if link.is_symlink()]
+        return sum(not str(link).startswith("socket:") for link in links)
+
+    def allow_log(self, pattern: str) -> None:
+        """Takes what is in the log, and of this pattern, as expected."""
+        self.error_log._expected += [r for r in self.error_log.recent() if re.search(pattern, r.message)]
+
+
+@pytest.fixture
+def watched() -> Iterator[Callable[..., Watched]]:
+    """Starts an Apache, which ends after the test; with `.unstarted` the test starts it."""
+    servers: list[Watched] = []
+
+    def unstarted(config: str, files: dict[str, str], **settings: Any) -> Watched:
+        server = Watched(Settings(config, **settings), files)
+        servers.append(server)
+        return server
+
+    def start(config: str, files: dict[str, str], **settings: Any) -> Watched:
+        server = unstarted(config, files, **settings)
+        server.start()
+        return server
+
+    start.unstarted = unstarted  # type: ignore[attr-defined]
+    yield start
+    problems = [problem for server in servers for problem in server.stop()]
+    assert not problems, "\n".join(problems[:20])

@@ -1,0 +1,420 @@
+"""Requests of every kind, by many clients at once, each answer checked against its request.
+
+A request carries a token of its own, and its answer has to carry that one back.
+"""
+
+import hashlib
+import http.client
+import multiprocessing
+import random
+import socket
+import threading
+import time
+from collections import Counter
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+
+UPLOAD = b"0123456789abcdef" * 2000
+BOUNDARY = "----kukulkan"
+TIMEOUT = 60.0
+
+
+class WrongAnswer(Exception):
+    """An answer did not belong to its request, or there was none."""
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What came back."""
+
+    status: int
+    body: bytes
+    headers: Mapping[str, str]
+
+
+class Client:
+    """One connection, kept as long as the server keeps it."""
+
+    def __init__(self, port: int, host: str = "localhost") -> None:
+        self.port = port
+        self.host = host
+        self._connection: http.client.HTTPConnection | None = None
+
+    def ask(
+        self, method: str, path: str, body: bytes | None = None, headers: Mapping[str, str] | None = None
+    ) -> Answer:
+        """One request and its answer.
+
+        A server may close a kept connection while the next request is on its way: such a
+        request is made again, once, on a new connection, as browsers do.
+
+        Raises:
+            WrongAnswer: The connection ended within an answer, or twice before one.
+        """
+        kept = self._connection is not None
+        try:
+            return self._ask(method, path, body, headers or {})
+        except (ConnectionError, http.client.BadStatusLine) as error:
+            self.close()
+            if not kept:
+                raise WrongAnswer(f"{method} {path}: no answer: {error!r}") from error
+        except (http.client.HTTPException, OSError) as error:
+            self.close()
+            raise WrongAnswer(f"{method} {path}: {error!r}") from error
+        try:
+            return self._ask(method, path, body, headers or {})
+        except (http.client.HTTPException, OSError) as error:
+            self.close()
+            raise WrongAnswer(f"{method} {path}, on a new connection: {error!r}") from error
+
+    def _ask(self, method: str, path: str, body: bytes | None, headers: Mapping[str, str]) -> Answer:
+        if self._connection is None:
+            self._connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=TIMEOUT)
+        self._connection.request(method, path, body, {"Host": self.host, **headers})
+        response = self._connection.getresponse()
+        data = response.read()
+        if response.will_close:
+            self.close()
+        return Answer(response.status, data, dict(response.getheaders()))
+
+    def close(self) -> None:
+        """Ends the connection, if there is one."""
+        if self._connection is not None:
+            self._connection.close()
+            self._connection = None
+
+
+def _expect(answer: Answer, status: int, body: bytes, what: str) -> None:
+    if answer.status != status or answer.body != body:
+        raise WrongAnswer(
+            f"{what}: {answer.status} {answer.body[:200]!r} instead of {status} {body[:200]!r}"
+        )
+
+
+def handler(client: Client, token: str) -> None:
+    """A handler of three phases."""
+    _expect(client.ask("GET", f"/handler/x?{token}"), 200, token.encode() * 3, "handler")
+
+
+def published(client: Client, token: str) -> None:
+    """A function of the publisher."""
+    answer = client.ask("GET", f"/published/page/say?token={token}")
+    _expect(answer, 200, f"said {token}".encode(), "publisher")
+
+
+def form(client: Client, token: str) -> None:
+    """An urlencoded form."""
+    headers = {"Content-Type": "application/x-www-form-urlencoded"}
+    answer = client.ask("POST", "/published/page/say", f"token={token}".encode(), headers)
+    _expect(answer, 200, f"said {token}".encode(), "form")
+
+
+def upload(client: Client, token: str) -> None:
+    """A file of 32 KB and a field beside it."""
+    content = token.encode() + UPLOAD
+    body = (
+        f'--{BOUNDARY}\r\nContent-Disposition: form-data; name="token"\r\n\r\n{token}\r\n--{BOUNDARY}\r\n'
+        'Content-Disposition: form-data; name="file"; filename="a.bin"\r\n'
+        "Content-Type: application/octet-stream\r\n\r\n"
+    ).encode() + content
+    body += f"\r\n--{BOUNDARY}--\r\n".encode()
+    headers = {"Content-Type": f"multipart/form-data; boundary={BOUNDARY}"}
+    answer = client.ask("POST", "/published/page/store", body, headers)
+    digest = hashlib.sha256(content).hexdigest()
+    _expect(answer, 200, f"{token} {digest}".encode(), "upload")
+
+
+def filtered(client: Client, token: str) -> None:
+    """A handler behind a filter of each direction."""
+    answer = client.ask("POST", "/filtered/x", token.encode() * 1000)
+    _expect(answer, 200, token.upper().encode() * 1000, "filters")
+
+
+def script(client: Client, token: str) -> None:
+    """A CGI script."""
+    _expect(client.ask("GET", f"/cgi/hello.py?{token}"), 200, f"cgi {token}\n".encode(), "cgihandler")
+
+
+def application(client: Client, token: str) -> None:
+    """A WSGI application."""
+    _expect(client.ask("GET", f"/wsgi/{token}"), 200, f"wsgi /{token}".encode(), "WSGI")
+
+
+def failure(client: Client, token: str) -> None:
+    """A handler that raises."""
+    answer = client.ask("GET", f"/failure/x?{token}")
+    if answer.status != 500 or token.encode() in answer.body:
+        raise WrongAnswer(f"failure: {answer.status} {answer.body[:200]!r}")
+
+
+def refusal(client: Client, token: str) -> None:
+    """A handler that returns a status."""
+    if client.ask("GET", f"/refusal/x?{token}").status != 403:
+        raise WrongAnswer("refusal: not refused")
+
+
+def redirect(client: Client, token: str) -> None:
+    """An internal redirect to another handler."""
+    _expect(client.ask("GET", f"/redirect/x?{token}"), 200, token.encode() * 3, "redirect")
+
+
+def abort(client: Client, token: str) -> None:
+    """A client that leaves: in the middle of its request, or of the answer."""
+    with socket.create_connection(("127.0.0.1", client.port), TIMEOUT) as leaving:
+        if int(token[-1], 16) % 2:
+            leaving.sendall(f"GET /endless/x?{token} HTTP/1.1\r\nHost: x\r\n\r\n".encode())
+            leaving.recv(100)
+        else:
+            head = "POST /published/page/store HTTP/1.1\r\nHost: x\r\nContent-Length: 100000\r\n"
+            leaving.sendall(f"{head}Content-Type: multipart/form-data; boundary=x\r\n\r\n--x\r\n".encode())
+
+
+KINDS: Mapping[str, tuple[Callable[[Client, str], None], int]] = {
+    "handler": (handler, 20),
+    "published": (published, 10),
+    "form": (form, 8),
+    "upload": (upload, 5),
+    "filtered": (filtered, 8),
+    "script": (script, 8),
+    "application": (application, 10),
+    "failure": (failure, 1),
+    "refusal": (refusal, 4),
+    "redirect": (redirect, 8),
+    "abort": (abort, 2),
+}
+"""Each with how often it comes."""
+
+#: What the server logs of it, and nothing else.
+EXPECTED_LOG = r"KK0101: PythonHandler mix::failure: ValueError: on purpose|KK0108: |KK0111: |^ValueError|^Traceback|^  "
+
+HANDLERS = '''
+    import sys, time
+    from mod_python import apache
+
+    def accesshandler(req):
+        req.token = req.args or ""
+        return apache.OK
+
+    def fixuphandler(req):
+        req.notes["token"] = req.args or ""
+        return apache.OK
+
+    def handler(req):
+        req.content_type = "text/plain"
+        req.write(req.token, 0)
+        req.write(req.notes["token"], 0)
+        req.write(req.args, 0)
+        return apache.OK
+
+    def failure(req):
+        raise ValueError("on purpose")
+
+    def refusal(req):
+        return apache.HTTP_FORBIDDEN
+
+    def redirect(req):
+        req.internal_redirect("/handler/x?" + req.args)
+        return apache.OK
+
+    def endless(req):
+        for _ in range(64):
+            req.write(b"x" * 16384)
+        return apache.OK
+
+    def echo(req):
+        req.content_type = "text/plain"
+        req.write(req.read(), 0)
+        return apache.OK
+
+    def state(req):
+        """Interpreters and threads, for who wants to see that they stay as they are."""
+        try:
+            import _interpreters as interpreters
+        except ImportError:
+            import _xxsubinterpreters as interpreters
+        import threading
+        req.write(f"{len(interpreters.list_all())} {threading.active_count()}")
+        return apache.OK
+
+    def passes(filter):
+        filter.pass_on()
+
+    def upper(filter):
+        while data := filter.read():
+            filter.write(data.upper())
+        if data is None:
+            filter.close()
+    '''
+
+PAGE = '''
+    import hashlib
+
+    def say(req, token):
+        return "said " + token
+
+    def store(req, token, file):
+        return token + " " + hashlib.sha256(file.file.read()).hexdigest()
+    '''
+
+SCRIPT = '''
+    import os
+    print("Content-Type: text/plain")
+    print()
+    print("cgi " + os.environ["QUERY_STRING"])
+    '''
+
+APPLICATION = '''
+    def application(environ, start_response):
+        start_response("200 OK", [("Content-Type", "text/plain")])
+        return [("wsgi " + environ["PATH_INFO"]).encode()]
+    '''
+
+CONFIG = """
+    PythonPath "['${root}/python'] + sys.path"
+    PythonAutoReload Off
+    PythonOutputFilter mix::upper UPPER
+    PythonInputFilter mix::passes PASSES
+    <Location />
+        SetHandler python-program
+    </Location>
+    <Location /handler>
+        PythonAccessHandler mix
+        PythonFixupHandler mix
+        PythonHandler mix
+    </Location>
+    <Location /failure>
+        PythonHandler mix::failure
+    </Location>
+    <Location /refusal>
+        PythonHandler mix::refusal
+    </Location>
+    <Location /redirect>
+        PythonHandler mix::redirect
+    </Location>
+    <Location /endless>
+        PythonHandler mix::endless
+    </Location>
+    <Location /state>
+        PythonHandler mix::state
+    </Location>
+    <Location /filtered>
+        PythonHandler mix::echo
+        SetOutputFilter UPPER
+        SetInputFilter PASSES
+    </Location>
+    <Location /wsgi>
+        PythonHandler mod_python.wsgi
+        PythonOption mod_python.wsgi.application mix_wsgi::application
+    </Location>
+    <Directory ${htdocs}/published>
+        PythonHandler mod_python.publisher
+    </Directory>
+    <Directory ${htdocs}/cgi>
+        PythonHandler mod_python.cgihandler
+    </Directory>
+    """
+
+FILES = {
+    "python/mix.py": HANDLERS,
+    "python/mix_wsgi.py": APPLICATION,
+    "htdocs/published/page.py": PAGE,
+    "htdocs/cgi/hello.py": SCRIPT,
+}
+
+
+@dataclass
+class Tally:
+    """What the clients saw."""
+
+    requests: int = 0
+    wrong: list[str] = field(default_factory=list)
+    kinds: Counter[str] = field(default_factory=Counter)
+
+
+def _work(port: int, seed: int, host: str, requests: int, until: float, tally: Tally, kinds: list[str]) -> None:
+    chance = random.Random(seed)
+    weights = [KINDS[kind][1] for kind in kinds]
+    client = Client(port, host)
+    done = 0
+    while done < requests and time.monotonic() < until and len(tally.wrong) < 20:
+        kind = chance.choices(kinds, weights)[0]
+        try:
+            KINDS[kind][0](client, f"t{chance.getrandbits(64):016x}")
+        except WrongAnswer as error:
+            tally.wrong.append(str(error))
+        except OSError as error:
+            tally.wrong.append(f"{kind}: {error!r}")
+        tally.kinds[kind] += 1
+        done += 1
+    client.close()
+
+
+def _process(
+    port: int,
+    seed: int,
+    threads: int,
+    hosts: int,
+    requests: int,
+    seconds: float,
+    kinds: list[str],
+    out: "multiprocessing.Queue[Tally]",
+) -> None:
+    tallies = [Tally() for _ in range(threads)]
+    until = time.monotonic() + seconds
+    workers = [
+        threading.Thread(
+            target=_work,
+            args=(port, seed + n, f"host{n % hosts}", requests // threads, until, tallies[n], kinds),
+        )
+        for n in range(threads)
+    ]
+    for worker in workers:
+        worker.start()
+    for worker in workers:
+        worker.join()
+    total = Tally()
+    for tally in tallies:
+        total.wrong += tally.wrong
+        total.kinds += tally.kinds
+    total.requests = total.kinds.total()
+    out.put(total)
+
+
+def run(
+    port: int,
+    *,
+    requests: int = 1 << 60,
+    seconds: float = 1e9,
+    clients: int = 24,
+    seed: int = 0,
+    hosts: int = 1,
+    without: tuple[str, ...] = (),
+) -> Tally:
+    """Has `clients` clients, in two processes, make requests: so many, or for so long.
+
+    They name host0, host1 ... by turns, so many as `hosts` says.
+
+    Returns:
+        What they saw; at most 20 wrong answers for each client.
+    """
+    kinds = [kind for kind in KINDS if kind not in without]
+    context = multiprocessing.get_context("spawn")
+    out: multiprocessing.Queue[Tally] = context.Queue()
+    processes = [
+        context.Process(
+            target=_process,
+            args=(port, seed + 1000 * n, clients // 2, hosts, requests // 2, seconds, kinds, out),
+        )
+        for n in range(2)
+    ]
+    for process in processes:
+        process.start()
+    total = Tally()
+    for _ in processes:
+        tally = out.get()
+        total.wrong += tally.wrong
+        total.kinds += tally.kinds
+        total.requests += tally.requests
+    for process in processes:
+        process.join()
+    return total
