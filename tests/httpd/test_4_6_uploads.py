@@ -148,6 +148,7 @@ def test_disk_full(small_disk):
     """A full disk is an error that says so, the space is free again, and the child lives."""
     server, directory = small_disk
     site = spooling(server, directory)
+    assert site.post("x", files={"f": b"first"}).content == answer_to(b"first")
     [pid] = server.child_pids()
     for size in (2 << 20, (1 << 20) + 100, 5 << 20):
         assert site.post("x", files={"f": b"x" * size}).status_code == 507
