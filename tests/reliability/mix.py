@@ -86,9 +86,7 @@ class Client:
 
 def _expect(answer: Answer, status: int, body: bytes, what: str) -> None:
     if answer.status != status or answer.body != body:
-        raise WrongAnswer(
-            f"{what}: {answer.status} {answer.body[:200]!r} instead of {status} {body[:200]!r}"
-        )
+        raise WrongAnswer(f"{what}: {answer.status} {answer.body[:200]!r} instead of {status} {body[:200]!r}")
 
 
 def handler(client: Client, token: str) -> None:
@@ -185,7 +183,9 @@ KINDS: Mapping[str, tuple[Callable[[Client, str], None], int]] = {
 """Each with how often it comes."""
 
 #: What the server logs of it, and nothing else.
-EXPECTED_LOG = r"KK0101: PythonHandler mix::failure: ValueError: on purpose|KK0108: |KK0111: |^ValueError|^Traceback|^  "
+EXPECTED_LOG = (
+    r"KK0101: PythonHandler mix::failure: ValueError: on purpose|KK0108: |KK0111: |^ValueError|^Traceback|^  "
+)
 
 HANDLERS = '''
     import sys, time
@@ -246,7 +246,7 @@ HANDLERS = '''
             filter.close()
     '''
 
-PAGE = '''
+PAGE = """
     import hashlib
 
     def say(req, token):
@@ -254,20 +254,20 @@ PAGE = '''
 
     def store(req, token, file):
         return token + " " + hashlib.sha256(file.file.read()).hexdigest()
-    '''
+    """
 
-SCRIPT = '''
+SCRIPT = """
     import os
     print("Content-Type: text/plain")
     print()
     print("cgi " + os.environ["QUERY_STRING"])
-    '''
+    """
 
-APPLICATION = '''
+APPLICATION = """
     def application(environ, start_response):
         start_response("200 OK", [("Content-Type", "text/plain")])
         return [("wsgi " + environ["PATH_INFO"]).encode()]
-    '''
+    """
 
 CONFIG = """
     PythonPath "['${root}/python'] + sys.path"
@@ -331,7 +331,9 @@ class Tally:
     kinds: Counter[str] = field(default_factory=Counter)
 
 
-def _work(port: int, seed: int, host: str, requests: int, until: float, tally: Tally, kinds: list[str]) -> None:
+def _work(
+    port: int, seed: int, host: str, requests: int, until: float, tally: Tally, kinds: list[str]
+) -> None:
     chance = random.Random(seed)
     weights = [KINDS[kind][1] for kind in kinds]
     client = Client(port, host)

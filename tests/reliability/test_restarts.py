@@ -3,7 +3,6 @@
 import os
 import signal
 import threading
-import time
 from pathlib import Path
 
 import pytest
@@ -24,7 +23,7 @@ FULL_SECONDS = 120
 #: Seconds between two restarts under load.
 PERIOD = 2
 
-ENDS = '''
+ENDS = """
     import atexit, os
     from mod_python import apache
 
@@ -35,7 +34,7 @@ ENDS = '''
     note("start")
     apache.main_server.register_cleanup(apache.main_server, note, "cleanup")
     atexit.register(note, "atexit")
-    '''
+    """
 
 
 def restart(server):

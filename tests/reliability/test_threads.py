@@ -16,7 +16,8 @@ PERIOD = 0.1
 def config():
     """The mix on four virtual hosts, an interpreter each, noticing changed files."""
     hosts = "".join(
-        f"<VirtualHost 127.0.0.1:${{port}}>\nServerName host{n}\n</VirtualHost>\n" for n in range(INTERPRETERS)
+        f"<VirtualHost 127.0.0.1:${{port}}>\nServerName host{n}\n</VirtualHost>\n"
+        for n in range(INTERPRETERS)
     )
     return mix.CONFIG.replace("PythonAutoReload Off", "PythonAutoReload On") + hosts
 
