@@ -2,6 +2,7 @@
 
 #include <apr_fnmatch.h>
 #include <apr_hash.h>
+#include <apr_lib.h>
 #include <apr_strings.h>
 
 const char *const mp_phase_names[MP_PHASE_COUNT] = {
@@ -49,6 +50,7 @@ void *mp_create_dir_config(apr_pool_t *pool, char *dir)
 {
     mp_dir_config *config = apr_pcalloc(pool, sizeof(*config));
 
+    config->request_timeout = -1;
     config->auto_reload = -1;
     config->debug = -1;
     config->enable_pdb = -1;
@@ -131,6 +133,7 @@ void *mp_merge_dir_config(apr_pool_t *pool, void *basev, void *addv)
     INHERIT(interpreter, add->interpreter)
     INHERIT(python_path, add->python_path)
     INHERIT(handler_module, add->handler_module)
+    INHERIT(request_timeout, add->request_timeout >= 0)
     INHERIT(auto_reload, add->auto_reload >= 0)
     INHERIT(debug, add->debug >= 0)
     INHERIT(enable_pdb, add->enable_pdb >= 0)
@@ -226,6 +229,11 @@ apr_table_t *mp_config_table(apr_pool_t *pool, const mp_dir_config *config)
     show_flag(table, "PythonInterpPerDirective", config->interp_per_directive);
     show_flag(table, "PythonAllowOverride", config->allow_override);
     show_flag(table, "PythonOptimize", process_config->optimize ? 1 : -1);
+    if (config->request_timeout >= 0) {
+        apr_table_setn(
+            table, "PythonRequestTimeout",
+            apr_psprintf(pool, "%" APR_TIME_T_FMT "ms", apr_time_as_msec(config->request_timeout)));
+    }
     if (config->interpreter) {
         apr_table_setn(table, "PythonInterpreter", config->interpreter);
     }
@@ -356,6 +364,21 @@ static const char *set_interpreter(cmd_parms *cmd, void *configv, const char *na
     return error;
 }
 
+static const char *set_request_timeout(cmd_parms *cmd, void *configv, const char *text)
+{
+    mp_dir_config *config = configv;
+
+    if (!apr_isdigit(*text) ||
+        ap_timeout_parameter_parse(text, &config->request_timeout, "s") != APR_SUCCESS ||
+        config->request_timeout < 0) {
+        return apr_psprintf(cmd->pool,
+                            "PythonRequestTimeout: '%s' is no time: write a number of seconds, or "
+                            "one with a unit as in 500ms or 2min; 0 is no limit",
+                            text);
+    }
+    return NULL;
+}
+
 static const char *set_allow_override(cmd_parms *cmd, void *configv, int flag)
 {
     ((mp_dir_config *)configv)->allow_override = (signed char)flag;
@@ -408,6 +431,8 @@ const command_rec mp_directives[] = {
          "On: an interpreter for each directory of requested files"),
     FLAG("PythonInterpPerDirective", interp_per_directive,
          "On: an interpreter for each directory that configures a handler"),
+    AP_INIT_TAKE1("PythonRequestTimeout", set_request_timeout, NULL, RSRC_CONF | ACCESS_CONF,
+                  "seconds after which RequestTimeout is raised in a handler; 0: never"),
     AP_INIT_FLAG("PythonAllowOverride", set_allow_override, NULL, RSRC_CONF,
                  "Off: no .htaccess file may have directives of Python"),
     AP_INIT_TAKE2("PythonImport", set_import, NULL, RSRC_CONF,

@@ -79,6 +79,7 @@ typedef struct {
     const char *interpreter;                /* PythonInterpreter */
     const char *python_path;                /* PythonPath, not evaluated */
     const char *handler_module;             /* PythonHandlerModule */
+    apr_interval_time_t request_timeout;    /* PythonRequestTimeout; 0: none, -1: not given */
     signed char auto_reload;
     signed char debug;
     signed char enable_pdb;

@@ -58,7 +58,7 @@ static apr_status_t fail_input(mp_filter_context *context)
     }
     if (!r->sent_bodyct && !r->eos_sent) {
         apr_bucket_brigade *answer = apr_brigade_create(r->pool, context->c->bucket_alloc);
-        mp_filter_answer(context, answer, HTTP_INTERNAL_SERVER_ERROR);
+        mp_filter_answer(context, answer, 0);
         ap_pass_brigade(r->output_filters, answer);
     }
     return AP_FILTER_ERROR;

@@ -274,12 +274,13 @@ apr_status_t mp_filter_pass_on(mp_filter_context *context)
     return rv;
 }
 
-void mp_filter_answer(mp_filter_context *context, apr_bucket_brigade *brigade, int status)
+void mp_filter_answer(mp_filter_context *context, apr_bucket_brigade *brigade, int has_begun)
 {
+    int status = context->timed_out ? HTTP_GATEWAY_TIME_OUT : HTTP_INTERNAL_SERVER_ERROR;
     request_rec *r = context->r;
     apr_bucket_alloc_t *alloc = context->c->bucket_alloc;
 
-    if (context->page && status == HTTP_INTERNAL_SERVER_ERROR) {
+    if (context->page && !has_begun) {
         r->status = status;
         r->status_line = NULL;
         r->content_encoding = NULL;
@@ -290,7 +291,8 @@ void mp_filter_answer(mp_filter_context *context, apr_bucket_brigade *brigade, i
             apr_bucket_pool_create(context->page, strlen(context->page), context->pool, alloc));
     } else {
         APR_BRIGADE_INSERT_TAIL(brigade,
-                                ap_bucket_error_create(status, NULL, context->pool, alloc));
+                                ap_bucket_error_create(has_begun ? HTTP_BAD_GATEWAY : status, NULL,
+                                                       context->pool, alloc));
     }
     APR_BRIGADE_INSERT_TAIL(brigade, apr_bucket_eos_create(alloc));
 }

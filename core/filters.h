@@ -42,6 +42,7 @@ typedef struct mp_filter_context {
     unsigned told_end : 1;   /* ... and the handler was told, by None */
     unsigned disabled : 1;   /* by disable(): everything passes */
     unsigned failed : 1;     /* the handler raised: nothing passes any more */
+    unsigned timed_out : 1;  /* its last call took longer than PythonRequestTimeout */
     ap_input_mode_t mode;    /* input: what this call asks for, */
     apr_read_type_e block;   /* how it may read ... */
     apr_off_t want;          /* ... and how much it is for */
@@ -88,8 +89,8 @@ int mp_filter_is_end(const mp_filter_context *context, const apr_bucket *bucket)
 int mp_filter_is_satisfied(const mp_filter_context *context);
 
 /* Makes the response that of a failed filter: the traceback, for PythonDebug; else
- * Apache's own page, by an error bucket of this status. */
-void mp_filter_answer(mp_filter_context *context, apr_bucket_brigade *brigade, int status);
+ * Apache's own page, by an error bucket. If it has begun, it is to break off. */
+void mp_filter_answer(mp_filter_context *context, apr_bucket_brigade *brigade, int has_begun);
 
 /* filter_output.c, filter_input.c: what Apache calls. */
 apr_status_t mp_filter_output(ap_filter_t *f, apr_bucket_brigade *brigade);

@@ -7,6 +7,7 @@
 
 #include "py_convert.h"
 #include "py_setup.h"
+#include "py_watch.h"
 
 APLOG_USE_MODULE(python);
 
@@ -85,6 +86,7 @@ void mp_activity_begin(mp_activity *activity, mp_interp *interp, conn_rec *c, re
     mp_conn_context *conn = mp_conn_context_of(c);
 
     activity->conn = conn;
+    mp_watch_suspend();
     mp_interp_enter(interp, r, &activity->attachment);
     activity->before = atomic_load_explicit(&conn->active, memory_order_relaxed);
     activity->blocked = atomic_load_explicit(&conn->blocked, memory_order_relaxed);
@@ -110,6 +112,7 @@ void mp_activity_end(const mp_activity *activity)
 {
     mp_activity_settle(activity);
     mp_interp_leave(&activity->attachment);
+    mp_watch_resume();
 }
 
 /* httpd -X, or -DONE_PROCESS: there is a terminal to debug at. */
@@ -122,6 +125,13 @@ int mp_flags_of(const mp_dir_config *config)
 {
     return (config->auto_reload ? MP_FLAG_RELOAD : 0) | (config->debug > 0 ? MP_FLAG_DEBUG : 0) |
            (config->enable_pdb > 0 && is_one_process() ? MP_FLAG_PDB : 0);
+}
+
+apr_interval_time_t mp_timeout_of(const mp_dir_config *config)
+{
+    int is_debugged = (mp_flags_of(config) & MP_FLAG_PDB) != 0;
+
+    return config->request_timeout > 0 && !is_debugged ? config->request_timeout : 0;
 }
 
 PyObject *mp_python_path_of(mp_state *state, const mp_dir_config *config)

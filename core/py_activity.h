@@ -11,6 +11,9 @@ enum { MP_FLAG_RELOAD = 1, MP_FLAG_DEBUG = 2, MP_FLAG_PDB = 4 };
 
 int mp_flags_of(const mp_dir_config *config);
 
+/* How long handlers may take (PythonRequestTimeout); 0: no limit. */
+apr_interval_time_t mp_timeout_of(const mp_dir_config *config);
+
 /* The PythonPath in effect, or None: new reference, or NULL with an exception. Holds. */
 PyObject *mp_python_path_of(mp_state *state, const mp_dir_config *config);
 

@@ -17,6 +17,7 @@
 #include "py_interp.h"
 #include "py_request.h"
 #include "py_setup.h"
+#include "py_watch.h"
 
 APLOG_USE_MODULE(python);
 
@@ -97,6 +98,7 @@ static int call_run(mp_interp *interp, request_rec *r, mp_phase phase, const mp_
     PyObject *flags = PyLong_FromLong(mp_flags_of(config));
     PyObject *path = handlers ? mp_python_path_of(mp_interp_state(interp), config) : NULL;
     PyObject *result = NULL;
+    mp_watch watch;
     int status;
 
     if (handlers && number && flags && path) {
@@ -104,11 +106,16 @@ static int call_run(mp_interp *interp, request_rec *r, mp_phase phase, const mp_
         PyObject *running_before = request->running;
         request->running = NULL;
         request->phase = phase;
+        mp_watch_begin(&watch, interp, r, mp_phase_names[phase], mp_timeout_of(config));
         result = mp_run_directly(mp_interp_state(interp), args + 1, mp_flags_of(config));
         if (!result && !PyErr_Occurred()) {
             result = PyObject_Vectorcall(mp_interp_state(interp)->dispatch_run, args + 1,
                                          5 | PY_VECTORCALL_ARGUMENTS_OFFSET, NULL);
         }
+        if (!result) {
+            result = mp_watch_report(interp, args[1], request->running, mp_flags_of(config));
+        }
+        mp_watch_end(&watch);
         request->phase = phase_before == MP_PHASE_COUNT ? phase : phase_before;
         Py_XSETREF(request->running, running_before);
     }

@@ -9,6 +9,7 @@
 #include "py_dispatch.h"
 #include "py_errors.h"
 #include "py_filter.h"
+#include "py_watch.h"
 
 APLOG_USE_MODULE(python);
 
@@ -105,11 +106,21 @@ static int call_run_filter(mp_filter_context *context)
     const mp_dir_config *config = config_of(context);
     mp_filter *filter = wrapper_of(context);
     PyObject *result = NULL;
+    mp_watch watch;
 
     if (filter) {
+        /* One of a connection waits for the next request, for as long as it takes. */
+        mp_watch_begin(&watch, context->interp, context->r,
+                       context->is_input ? "PythonInputFilter" : "PythonOutputFilter",
+                       context->r ? mp_timeout_of(config) : 0);
         result = PyObject_CallFunction(mp_interp_state(context->interp)->dispatch_run_filter,
                                        "OOiN", filter, filter->handler, mp_flags_of(config),
                                        mp_python_path_of(mp_interp_state(context->interp), config));
+        if (!result) {
+            result = mp_watch_report(context->interp, (PyObject *)filter, filter->handler,
+                                     mp_flags_of(config));
+        }
+        context->timed_out = mp_watch_end(&watch) != 0;
     }
     if (result == Py_None) {
         Py_DECREF(result);

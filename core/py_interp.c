@@ -176,6 +176,31 @@ void mp_interp_reacquire(const mp_released *released)
     }
 }
 
+mp_interp_thread mp_interp_this_thread(void)
+{
+    mp_interp_thread thread = {PyThreadState_Get(), PyThread_get_thread_ident()};
+
+    return thread;
+}
+
+void mp_interp_raise_in(const mp_interp_thread *thread, PyObject *exception)
+{
+    /* It goes to the newest state that the thread has in the interpreter: ours. */
+    PyThreadState_SetAsyncExc(thread->ident, exception);
+}
+
+PyObject *mp_interp_frame_of(const mp_interp_thread *thread)
+{
+    /* A collection would run code, and let the thread go on. */
+    int enabled = PyGC_Disable();
+    PyFrameObject *frame = PyThreadState_GetFrame(thread->state);
+
+    if (enabled) {
+        PyGC_Enable();
+    }
+    return (PyObject *)frame;
+}
+
 /* Interpreters */
 
 int mp_interp_index(const mp_interp *interp)

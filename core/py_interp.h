@@ -70,6 +70,22 @@ typedef struct {
 void mp_interp_release(mp_released *released);
 void mp_interp_reacquire(const mp_released *released);
 
+/* A thread in an interpreter, for those that hold it from another thread. */
+typedef struct {
+    PyThreadState *state;
+    unsigned long ident; /* threading.get_ident() */
+} mp_interp_thread;
+
+/* The calling thread. Holds. */
+mp_interp_thread mp_interp_this_thread(void);
+
+/* Has an exception (a type) raised in thread as soon as it runs Python code; NULL: takes
+ * back what has not been raised yet. Holds, as below, the interpreter of thread. */
+void mp_interp_raise_in(const mp_interp_thread *thread, PyObject *exception);
+
+/* What thread executes: a new reference to its frame, or NULL without an exception. */
+PyObject *mp_interp_frame_of(const mp_interp_thread *thread);
+
 /* From 1, in the order of making. */
 int mp_interp_index(const mp_interp *interp);
 const char *mp_interp_name(const mp_interp *interp);

@@ -132,6 +132,9 @@ static int apache_exec(PyObject *module)
     DO(state->dispatch_register_server_cleanup)         \
     DO(state->dispatch_import)                          \
     DO(state->dispatch_shutdown)                        \
+    DO(state->dispatch_report_timeout)                  \
+    DO(state->dispatch_describe_stack)                  \
+    DO(state->request_timeout)                          \
     DO(state->dispatch_names)                           \
     DO(state->name_path)                                \
     DO(state->name_direct)                              \

@@ -27,6 +27,9 @@ typedef struct {
     PyObject *dispatch_register_server_cleanup;
     PyObject *dispatch_import;
     PyObject *dispatch_shutdown;
+    PyObject *dispatch_report_timeout;
+    PyObject *dispatch_describe_stack;
+    PyObject *request_timeout; /* the exception */
     /* Its dict, where "_path" is the PythonPath that sys.path is of. */
     PyObject *dispatch_names;
     /* Interned: "_path", and "direct" of a Handler. */

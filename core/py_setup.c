@@ -52,6 +52,9 @@ static int take_functions(PyObject *dispatch, mp_state *state)
         {"import_at_start", &state->dispatch_import},
         {"shutdown", &state->dispatch_shutdown},
         {"__dict__", &state->dispatch_names},
+        {"report_timeout", &state->dispatch_report_timeout},
+        {"describe_stack", &state->dispatch_describe_stack},
+        {"RequestTimeout", &state->request_timeout},
     };
 
     for (size_t i = 0; i < Py_ARRAY_LENGTH(functions); i++) {

@@ -14,16 +14,19 @@ from typing import Any
 import _apache
 
 from mod_python import _errors, _importer, _log
-from mod_python._errors import SERVER_RETURN, BadResult
+from mod_python._errors import SERVER_RETURN, BadResult, RequestTimeout, describe_stack
 from mod_python._handlers import Handler, resolve_object
 
 __all__ = [
+    "RequestTimeout",
     "add_handler",
     "check_path",
     "conclude",
+    "describe_stack",
     "import_at_start",
     "make_handler",
     "register_server_cleanup",
+    "report_timeout",
     "run",
     "run_cleanups",
     "run_connection",
@@ -312,6 +315,28 @@ def run_connection(conn: _apache.mp_conn, handler: Handler, flags: int, python_p
     except BaseException as error:
         _errors.report_connection(handler, error, function is not None)
         return OK
+
+
+# Time
+
+
+def report_timeout(
+    subject: _apache.mp_request | _apache.mp_filter, handler: Handler, flags: int, error: RequestTimeout
+) -> int | str:
+    """RequestTimeout that came when its handler had just ended, or while that one's own error
+    was being reported.
+
+    Args:
+        subject: What the handler was called with.
+
+    Returns:
+        As run() or run_filter().
+    """
+    debug = bool(flags & FLAG_DEBUG)
+    if isinstance(subject, _apache.mp_filter):
+        shown = _errors.report_filter(subject, handler, error, True)
+        return shown if debug else ""
+    return _errors.report(subject, handler, error, debug, True)
 
 
 # Cleanups

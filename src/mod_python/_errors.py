@@ -2,18 +2,21 @@
 
 Exceptions of this package:
 
-    Exception
-     +-- SERVER_RETURN     ends a handler with a status (manual, 4.2)
-     +-- BadResult         a handler returned what is no status
-     +-- AttributeError
-          +-- MissingObject    a module lacks the object that a directive names
+    BaseException
+     +-- RequestTimeout    a handler takes longer than PythonRequestTimeout allows
+     +-- Exception
+          +-- SERVER_RETURN     ends a handler with a status (manual, 4.2)
+          +-- BadResult         a handler returned what is no status
+          +-- AttributeError
+               +-- MissingObject    a module lacks the object that a directive names
 """
 
 import contextlib
 import html
 import os
 import traceback
-from types import TracebackType
+from http import HTTPStatus
+from types import FrameType, TracebackType
 from typing import TYPE_CHECKING
 
 import _apache
@@ -25,7 +28,9 @@ __all__ = [
     "SERVER_RETURN",
     "BadResult",
     "MissingObject",
+    "RequestTimeout",
     "describe",
+    "describe_stack",
     "report",
     "report_cleanup",
     "report_connection",
@@ -55,6 +60,19 @@ class SERVER_RETURN(Exception):
     SERVER_RETURN(status) counts as returning status; SERVER_RETURN(result, status)
     returns result and sets req.status.
     """
+
+
+class RequestTimeout(BaseException):
+    """Raised in a handler that takes longer than PythonRequestTimeout allows.
+
+    No Exception, for the same reason as KeyboardInterrupt: it can come at any place, is
+    about none, and what goes on after any Exception must not go on after this.
+    """
+
+    __module__ = "mod_python.apache"
+
+    def __str__(self) -> str:
+        return super().__str__() or "it took longer than PythonRequestTimeout allows"
 
 
 class BadResult(Exception):
@@ -87,9 +105,12 @@ def report(
     # Where a result is wrong or an object missing, a traceback would show this package only.
     text = "" if isinstance(error, BadResult | MissingObject) else _format(error)
     _apache._log(f"{code}: {handler}: {_summary(error)}\n{text}".rstrip(), _apache.APLOG_ERR)
+    status = _apache.HTTP_INTERNAL_SERVER_ERROR
+    if isinstance(error, RequestTimeout):
+        status = _apache.HTTP_GATEWAY_TIME_OUT
     if debug and handler.phase not in ("PythonLogHandler", "PythonCleanupHandler"):
-        return _show(req, handler, error, text)
-    return _apache.HTTP_INTERNAL_SERVER_ERROR
+        return _show(req, status, f"{handler}: {_summary(error)}", text)
+    return status
 
 
 def report_filter(
@@ -100,7 +121,8 @@ def report_filter(
     Returns:
         What was logged.
     """
-    code = "KK0112" if is_resolved else _code_of(error, is_resolved)
+    code = _code_of(error, is_resolved)
+    code = "KK0112" if code == "KK0101" else code
     text = f"{code}: filter {filter.name}: {handler}: {describe(error)}"
     _apache._log(text, _apache.APLOG_ERR)
     return text.encode("utf-8", "backslashreplace").decode() + "\n"
@@ -125,6 +147,15 @@ def describe(error: BaseException) -> str:
     return f"{_summary(error)}\n{_format(error)}"
 
 
+def describe_stack(frame: FrameType) -> str:
+    """The stack of a thread, as a traceback has it, without this package's own frames."""
+    entries = traceback.extract_stack(frame, limit=100)
+    while len(entries) > 1 and os.path.dirname(entries[0].filename) == _PACKAGE:
+        del entries[0]
+    text = "".join(entries.format()).rstrip()
+    return text.encode("utf-8", "backslashreplace").decode()
+
+
 def _client_fault(req: _apache.mp_request, handler: "Handler", error: BaseException) -> int | None:
     """The status if it is the client who failed: no traceback is of use then."""
     if not isinstance(error, OSError):
@@ -143,6 +174,8 @@ def _client_fault(req: _apache.mp_request, handler: "Handler", error: BaseExcept
 
 
 def _code_of(error: BaseException, is_resolved: bool) -> str:
+    if isinstance(error, RequestTimeout):
+        return "KK0190"
     if isinstance(error, BadResult):
         return "KK0102"
     if isinstance(error, MissingObject):
@@ -188,20 +221,19 @@ def _summary(error: BaseException) -> str:
     return f"{first} ({trace.tb_frame.f_code.co_filename}:{trace.tb_lineno})"
 
 
-def _show(req: _apache.mp_request, handler: "Handler", error: BaseException, text: str) -> int:
+def _show(req: _apache.mp_request, status: int, title: str, text: str) -> int:
     """PythonDebug On: the traceback is the response (manual, 5.4.2)."""
-    title = f"{handler}: {_summary(error)}"
     if req.sent_bodyct:
         # Behind what was sent already; the response then breaks off.
         with contextlib.suppress(OSError):
             req.write(f"\n{title}\n\n{text}\n".encode("utf-8", "backslashreplace"))
-        return _apache.HTTP_INTERNAL_SERVER_ERROR
+        return status
     req._discard_output()
-    req.status = _apache.HTTP_INTERNAL_SERVER_ERROR
+    req.status = status
     if "html" in (req.headers_in.get("Accept") or ""):
         req.content_type = "text/html; charset=utf-8"
         body = (
-            f"<!DOCTYPE html>\n<title>500 Internal Server Error</title>\n{_STYLE}\n"
+            f"<!DOCTYPE html>\n<title>{status} {HTTPStatus(status).phrase}</title>\n{_STYLE}\n"
             f"<h1>{html.escape(title)}</h1>\n<pre>{html.escape(text)}</pre>\n"
             "<p>PythonDebug is On: turn it off where strangers can see this.</p>\n"
         )

@@ -13,6 +13,7 @@ from _apache import *  # noqa: F403
 
 from mod_python import _importer
 from mod_python._errors import SERVER_RETURN as SERVER_RETURN
+from mod_python._errors import RequestTimeout as RequestTimeout
 from mod_python._handlers import resolve_object as _resolve_object
 
 if TYPE_CHECKING:

@@ -33,6 +33,11 @@ WRONG = [
     ("PythonHandler spam::", "PythonHandler"),
     ("PythonHandlerModule", "PythonHandlerModule.*one argument"),
     ("PythonTransHandler spam | .py", "PythonTransHandler"),
+    ("PythonRequestTimeout", "PythonRequestTimeout.*one argument"),
+    ("PythonRequestTimeout soon", "PythonRequestTimeout: 'soon'.*seconds"),
+    ("PythonRequestTimeout -1", "PythonRequestTimeout: '-1'.*seconds"),
+    ("PythonRequestTimeout 5lightyears", "PythonRequestTimeout: '5lightyears'.*seconds"),
+    ("PythonAllowOverride Maybe", "PythonAllowOverride.*On.*Off"),
 ]
 
 
@@ -76,6 +81,8 @@ def test_right_directives(httpd):
         PythonLogHandler a
         PythonCleanupHandler a
         PythonHandlerModule a
+        PythonAllowOverride off
+        PythonRequestTimeout 30
         """
     )
     assert status == 0, text

@@ -20,6 +20,7 @@ def stand_in() -> ModuleType:
         "APLOG_WARNING": 4,
         "DONE": -2,
         "HTTP_INTERNAL_SERVER_ERROR": 500,
+        "HTTP_GATEWAY_TIME_OUT": 504,
         "logged": logged,
         "_log": lambda message, level: logged.append((message, level)),
     }

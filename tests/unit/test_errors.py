@@ -2,6 +2,7 @@
 
 import io
 import re
+import sys
 import urllib.error
 from types import SimpleNamespace
 
@@ -177,6 +178,61 @@ def test_own_frames_are_left_out(errors):
     assert "_dispatch.py" not in text and ", in call" in text
 
 
+def test_timeout(errors, apache):
+    """It has a code and a status of its own, whether the handler was found yet or not."""
+    for is_resolved in (True, False):
+        assert report(errors, errors.RequestTimeout(), is_resolved=is_resolved) == 504
+        text, level = apache.logged.pop()
+        assert text.startswith(
+            "KK0190: PythonHandler spam: mod_python.apache.RequestTimeout: "
+            "it took longer than PythonRequestTimeout allows ("
+        )
+        assert "Traceback" in text and level == apache.APLOG_ERR
+
+
+def test_timeout_with_a_message(errors):
+    """Programs may raise it, too."""
+    assert str(errors.RequestTimeout("the database's")) == "the database's"
+
+
+def test_timeout_of_a_filter(errors, apache):
+    """The same code, and the filter's name."""
+    filter = SimpleNamespace(name="spam")
+    errors.report_filter(filter, HANDLER, raised(errors.RequestTimeout()), True)
+    assert apache.logged[0][0].startswith("KK0190: filter spam: PythonHandler spam: ")
+
+
+def test_stack(errors):
+    """What a thread executes, from the program's code on."""
+    code = compile("def through(call): return call()", f"{errors._PACKAGE}/_dispatch.py", "exec")
+    namespace = {}
+    exec(code, namespace)
+
+    def program():
+        return errors.describe_stack(sys._getframe())
+
+    text = namespace["through"](program)
+    assert text.startswith('  File "')
+    assert text.splitlines()[-2].endswith(", in program")
+
+
+def test_deep_stack(errors):
+    """Of a deep one, the last calls."""
+
+    def recurse(depth):
+        return recurse(depth - 1) if depth else errors.describe_stack(sys._getframe())
+
+    lines = recurse(300).splitlines()
+    assert len(lines) < 320
+    assert "describe_stack" in lines[-1] or "describe_stack" in lines[-2]
+
+
+def test_stack_of_this_package_only(errors):
+    """Something is shown in any case."""
+    frame = eval(compile("__import__('sys')._getframe()", f"{errors._PACKAGE}/_dispatch.py", "eval"))
+    assert errors.describe_stack(frame)
+
+
 def test_cleanup(errors, apache):
     """A cleanup that fails is named."""
     errors.report_cleanup(report, raised(ValueError("spam")))
@@ -230,6 +286,14 @@ def test_debug(errors, apache, accept):
     else:
         assert req.content_type == "text/plain; charset=utf-8"
         assert "<b>" in text
+
+
+def test_debug_of_a_timeout(errors, apache):
+    """The status is 504, in the page as well."""
+    req = Request("text/html")
+    assert report(errors, errors.RequestTimeout(), req, debug=True) == apache.DONE
+    assert req.status == 504
+    assert b"<title>504 Gateway Timeout</title>" in req.written
 
 
 def test_debug_when_output_has_begun(errors):
