@@ -153,10 +153,13 @@ static int parse_fields(query *q, add_pair add, PyObject *result)
 static PyObject *call_urllib(const char *name, PyObject *args, PyObject *keywords)
 {
     PyObject *module = PyImport_ImportModule("urllib.parse");
-    PyObject *function = module ? PyObject_GetAttrString(module, name) : NULL;
+    /* The one of that name: CPython's cache of attributes keeps each that it is asked for. */
+    PyObject *interned = module ? PyUnicode_InternFromString(name) : NULL;
+    PyObject *function = interned ? PyObject_GetAttr(module, interned) : NULL;
     PyObject *result = function ? PyObject_Call(function, args, keywords) : NULL;
 
     Py_XDECREF(function);
+    Py_XDECREF(interned);
     Py_XDECREF(module);
     return result;
 }
