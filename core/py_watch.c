@@ -364,6 +364,9 @@ void mp_watch_resume(void)
     if (innermost) {
         pthread_mutex_lock(&process.mutex);
         innermost->suspended--;
+        if (innermost->report_at != NEVER) {
+            innermost->report_at = now() + GRACE; /* it could not react before */
+        }
         tell_watchdog(innermost);
         pthread_mutex_unlock(&process.mutex);
     }
