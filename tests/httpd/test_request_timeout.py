@@ -117,8 +117,9 @@ HANDLERS = """
 
     def in_the_coroutine(req):
         async def endless():
+            await asyncio.sleep(0)
             while True:
-                await asyncio.sleep(0)
+                pass
 
         asyncio.run(endless())
     """
