@@ -1,6 +1,7 @@
 #include "py_apache.h"
 
 #include <ap_mpm.h>
+#include <apr_md5.h>
 #include <http_config.h>
 #include <http_core.h>
 #include <http_log.h>
@@ -126,6 +127,25 @@ static PyObject *mpm_query(PyObject *module, PyObject *code)
     return PyLong_FromLong(answer);
 }
 
+PyDoc_STRVAR(password_validate_doc, "_password_validate(password, hash, /)\n--\n\n\
+bool: whether hash, as htpasswd writes it, is of password; both bytes without NUL, else\n\
+ValueError (APR, apr_password_validate).");
+
+static PyObject *password_validate(PyObject *module, PyObject *args)
+{
+    const char *password, *hash;
+
+    if (!PyArg_ParseTuple(args, "yy:_password_validate", &password, &hash)) {
+        return NULL;
+    }
+    /* Slow on purpose, so let others go on; args keeps both alive. */
+    mp_released released;
+    mp_interp_release(&released);
+    apr_status_t status = apr_password_validate(password, hash);
+    mp_interp_reacquire(&released);
+    return PyBool_FromLong(status == APR_SUCCESS);
+}
+
 PyMethodDef mp_apache_functions[] = {
     {"log_error", (PyCFunction)(void (*)(void))log_error, METH_VARARGS | METH_KEYWORDS,
      log_error_doc},
@@ -135,5 +155,6 @@ PyMethodDef mp_apache_functions[] = {
     {"_main_server", main_server, METH_NOARGS, main_server_doc},
     {"exists_config_define", exists_config_define, METH_O, exists_config_define_doc},
     {"mpm_query", mpm_query, METH_O, mpm_query_doc},
+    {"_password_validate", password_validate, METH_VARARGS, password_validate_doc},
     {NULL},
 };

@@ -4,6 +4,7 @@
 #include <http_protocol.h>
 #include <apr_strings.h>
 
+#include "py_activity.h"
 #include "py_connection.h"
 #include "py_dispatch.h"
 #include "py_convert.h"
@@ -124,6 +125,7 @@ void mp_request_cut(mp_request *self)
     Py_CLEAR(self->cleanups);
     Py_CLEAR(self->added);
     Py_CLEAR(self->running);
+    Py_CLEAR(self->make_form);
 }
 
 static int request_traverse(PyObject *op, visitproc visit, void *arg)
@@ -136,6 +138,8 @@ static int request_traverse(PyObject *op, visitproc visit, void *arg)
     Py_VISIT(self->cleanups);
     Py_VISIT(self->added);
     Py_VISIT(self->running);
+    Py_VISIT(self->form);
+    Py_VISIT(self->make_form);
     return 0;
 }
 
@@ -148,6 +152,8 @@ static int request_clear(PyObject *op)
     Py_CLEAR(self->cleanups);
     Py_CLEAR(self->added);
     Py_CLEAR(self->running);
+    Py_CLEAR(self->form);
+    Py_CLEAR(self->make_form);
     return 0;
 }
 
@@ -408,6 +414,64 @@ static PyObject *get_extension(PyObject *op, void *closure)
     return r ? mp_str_from_fs(mp_extension(r->filename)) : NULL;
 }
 
+/* The form is read when it is first asked for: most requests have none. */
+static PyObject *get_form(PyObject *op, void *closure)
+{
+    mp_request *self = (mp_request *)op;
+
+    if (!self->form && self->make_form) {
+        PyObject *make_form = Py_NewRef(self->make_form);
+        PyObject *form = PyObject_CallOneArg(make_form, op);
+        Py_DECREF(make_form);
+        if (!form) {
+            return NULL;
+        }
+        Py_XSETREF(self->form, form);
+        Py_CLEAR(self->make_form);
+    }
+    if (!self->form) {
+        PyErr_SetString(PyExc_AttributeError, "this request has no form: the publisher makes one");
+        return NULL;
+    }
+    return Py_NewRef(self->form);
+}
+
+static int set_form(PyObject *op, PyObject *value, void *closure)
+{
+    mp_request *self = (mp_request *)op;
+
+    if (!value && !self->form) {
+        PyErr_SetString(PyExc_AttributeError, "form");
+        return -1;
+    }
+    Py_XSETREF(self->form, Py_XNewRef(value));
+    Py_CLEAR(self->make_form);
+    return 0;
+}
+
+static PyObject *get_flags(PyObject *op, void *closure)
+{
+    request_rec *r = mp_request_record((mp_request *)op);
+
+    return r ? PyLong_FromLong(mp_flags_of(mp_dir_config_of_request(r))) : NULL;
+}
+
+static PyObject *get_allow_options(PyObject *op, void *closure)
+{
+    request_rec *r = mp_request_record((mp_request *)op);
+
+    return r ? PyLong_FromLong(ap_allow_options(r)) : NULL;
+}
+
+static PyObject *get_is_listed(PyObject *op, void *closure)
+{
+    request_rec *r = mp_request_record((mp_request *)op);
+
+    return r ? PyBool_FromLong(mp_handlers_for(r, MP_PHASE_CONTENT) !=
+                               mp_dir_config_of_request(r)->lists[MP_PHASE_CONTENT])
+             : NULL;
+}
+
 /* clang-format off */
 #define RO(field, kind, doc) MP_READ_ONLY(get_member, request_rec, field, kind, doc)
 #define RW(field, kind, none, doc) \
@@ -486,6 +550,13 @@ static PyGetSetDef request_members[] = {
     RO(eos_sent, MP_BOOL, "bool: the end of the response has been passed on."),
     RO(useragent_ip, MP_LATIN1, "str: the client's address, behind trusted proxies too."),
     OWN("extension", get_extension, NULL, "str or None: filename from its first dot on."),
+    {"form", get_form, set_form,
+     PyDoc_STR("util.FieldStorage: the form that was sent; the publisher has it (manual, 6.1.3)."),
+     NULL},
+    OWN("_flags", get_flags, NULL, "int: the directives in effect, as in _dispatch."),
+    OWN("_allow_options", get_allow_options, NULL, "int: Options, as httpd's http_core.h has it."),
+    OWN("_is_listed", get_is_listed, NULL,
+        "bool: PythonHandler has a list for this extension ('| .ext')."),
     {"__dict__", PyObject_GenericGetDict, PyObject_GenericSetDict, NULL, NULL},
     {NULL},
 };
@@ -495,6 +566,7 @@ static PyMemberDef request_fields[] = {
     {"__dictoffset__", T_PYSSIZET, offsetof(mp_request, dict), READONLY, NULL},
     {"_added", T_OBJECT, offsetof(mp_request, added), 0, NULL},
     {"_running", T_OBJECT, offsetof(mp_request, running), 0, NULL},
+    {"_make_form", T_OBJECT, offsetof(mp_request, make_form), 0, NULL},
     {NULL},
 };
 

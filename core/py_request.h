@@ -20,6 +20,8 @@ typedef struct {
     PyObject *cleanups;   /* [(callable, data)], or NULL */
     PyObject *added;      /* {phase: [Handler]} of req.add_handler(), or NULL */
     PyObject *running;    /* the Handler that runs, or NULL */
+    PyObject *form;       /* req.form, or NULL */
+    PyObject *make_form;  /* called with the request for the first req.form, or NULL */
 } mp_request;
 
 /* The one wrapper of r in the interpreter that is attached; made if it is new. New
