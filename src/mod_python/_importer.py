@@ -24,6 +24,7 @@ is reloaded, an import statement in another thread waits for the new one.
 """
 
 import builtins
+import errno
 import os
 import sys
 import threading
@@ -33,7 +34,7 @@ from importlib.util import find_spec, spec_from_file_location
 from types import CodeType, ModuleType
 from typing import Any
 
-__all__ = ["add_directory", "contains", "evaluate_path", "load", "path_generation", "set_path"]
+__all__ = ["add_directory", "contains", "evaluate_path", "load", "load_file", "path_generation", "set_path"]
 
 #: What tells one version of a file from another: nanoseconds, bytes, inode number.
 _Stamp = tuple[int, int, int]
@@ -225,6 +226,36 @@ def load(name: str, directory: str | None = None, reload: bool = True) -> Module
     return loaded.module
 
 
+def load_file(path: str, reload: bool = True) -> ModuleType:
+    """The module of this very file, imported or reloaded if need be.
+
+    Args:
+        path: Absolute, ending in ".py"; what is before that may be no Python name.
+        reload: Whether a changed file, or one that has gone, is noticed.
+
+    Raises:
+        FileNotFoundError: There is no such file any more.
+        Exception: Whatever its code raises.
+    """
+    loaded = _loaded.get(_names.get(path, ""))
+    stamp = _stamp_of(path) if reload or loaded is None else None
+    if loaded is not None and (not reload or stamp == loaded.stamp):
+        return loaded.module
+    if stamp is None:
+        raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), path)
+    directory, file = os.path.split(path)
+    name = file.removesuffix(".py")
+    # In the standard library's stead it would be everybody's, not this directory's only.
+    actual = _name_of(path, directory, name, name in sys.stdlib_module_names)
+    loaded = _loaded.get(actual) or _import(actual)
+    if reload and not loaded.is_half_done() and not loaded.is_current():
+        loaded = _renew(loaded)
+    if not loaded.is_half_done():
+        _loaded[actual] = loaded
+        _builtins_of(directory)  # it may have added to builtins
+    return loaded.module
+
+
 def _actual_name(name: str, directory: str | None) -> str:
     """The name that a module has in sys.modules."""
     top, dot, rest = name.partition(".")
@@ -315,19 +346,23 @@ def _is_built_in(name: str) -> bool:
 
 
 def _name_in(directory: str, name: str) -> str | None:
-    """The name in sys.modules of a directory's own module; None if it has none of this name.
-
-    Its own name, unless a module of another file has taken that.
-    """
+    """The name in sys.modules of a directory's own module; None if it has none of this name."""
     path = _find(directory, name)
-    if path is None or path in _names:
-        return path and _names[path]
+    return path and _name_of(path, directory, name)
+
+
+def _name_of(path: str, directory: str, name: str, is_taken: bool = False) -> str:
+    """The name in sys.modules of a file: its own, unless a module of another file has taken
+    that, or is_taken, or Python would take it for that of a package's part."""
+    if path in _names:
+        return _names[path]
     directory = directory.rstrip("/") or "/"
     source = (path, directory)
     other = sys.modules.get(name)
-    is_taken = _is_built_in(name) or (other is not None and _file_of(other) != path)
+    is_taken = is_taken or "." in name or _is_built_in(name)
+    is_taken = is_taken or (other is not None and _file_of(other) != path)
     if is_taken or _sources.setdefault(name, source) != source:
-        name = f"{name}@{directory.replace('%', '%25').replace('.', '%2E')}"
+        name = f"{name}@{directory}".replace("%", "%25").replace(".", "%2E")
         _sources[name] = source
     return _names.setdefault(path, name)
 

@@ -6,6 +6,7 @@ It can be imported inside httpd only, where the module `_apache` is built in.
 # The names that the star brings are this module's own, for type checkers too:
 # mypy: implicit-reexport
 
+import os
 from typing import TYPE_CHECKING, Any
 
 import _apache
@@ -81,17 +82,20 @@ def import_module(
     """Import a module, or reload it if its file has changed.
 
     Args:
-        name: Dotted name.
+        name: Dotted name; or the absolute name of a file, ending in ".py".
         autoreload: Whether a changed file is noticed; None is yes.
         log: Write to the error log what is imported.
         path: Directories to look in before sys.path.
 
     Raises:
         ImportError: There is no such module.
+        FileNotFoundError: There is no such file.
     """
     reload = autoreload is None or bool(autoreload)
     if log:
         _apache.log_error(f"mod_python: importing {name}", _apache.APLOG_NOTICE)
+    if os.path.isabs(name):
+        return _importer.load_file(name, reload)
     directory = next((item for item in path or () if _importer.contains(item, name)), None)
     return _importer.load(name, directory, reload)
 
