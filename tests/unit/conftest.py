@@ -23,6 +23,7 @@ def stand_in() -> ModuleType:
         "HTTP_GATEWAY_TIME_OUT": 504,
         "logged": logged,
         "_log": lambda message, level: logged.append((message, level)),
+        "_password_validate": lambda password, hash: hash == b"{SHA}" + password[::-1],
     }
     types = {name: type(name, (), {}) for name in ("mp_request", "mp_conn", "mp_filter", "mp_server")}
     for name, value in (members | types).items():

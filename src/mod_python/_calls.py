@@ -1,0 +1,195 @@
+"""Calling the objects of programs with what a client sent, by the names of their parameters.
+
+The rule (manual, 6.1.2): a parameter gets the field of its name, `**kwargs` gets the
+fields that no other parameter has, and all else is dropped. What the caller itself
+gives, as `req`, no field can replace.
+
+inspect.signature() says what an object takes, so decorators that use functools.wraps()
+are seen through; what it said is kept for as long as the function lives.
+"""
+
+import asyncio
+import inspect
+from collections.abc import Callable, Iterable, Mapping
+from inspect import Parameter
+from types import (
+    BuiltinFunctionType,
+    ClassMethodDescriptorType,
+    FunctionType,
+    MethodDescriptorType,
+    MethodType,
+    MethodWrapperType,
+    WrapperDescriptorType,
+)
+from typing import Any
+from weakref import WeakKeyDictionary
+
+__all__ = ["NO_PARAMETERS", "OF_C", "MissingArguments", "Parameters", "by_name", "parameters_of", "settled"]
+
+
+#: Built-in functions and methods: of C, and not made to be called by strangers.
+OF_C = (
+    BuiltinFunctionType,
+    MethodWrapperType,
+    WrapperDescriptorType,
+    MethodDescriptorType,
+    ClassMethodDescriptorType,
+)
+
+
+class MissingArguments(TypeError):
+    """Required arguments are in neither the form nor what the caller gives.
+
+    Attributes:
+        names: The arguments' names.
+    """
+
+    def __init__(self, names: list[str]) -> None:
+        super().__init__(f"no field for the required {', '.join(names)}")
+        self.names = names
+
+
+class Parameters:
+    """What a callable takes."""
+
+    __slots__ = ("_all", "_bound", "_takes_rest", "names", "takes_fields", "takes_request_only")
+
+    def __init__(self, parameters: Iterable[Parameter] = (), bound: str | None = None) -> None:
+        """
+        Args:
+            parameters: As of an inspect.Signature.
+            bound: The name of the parameter that is taken already, a method's `self`.
+        """
+        listed = list(parameters)
+        self._bound = bound
+        self._takes_rest = any(each.kind is Parameter.VAR_KEYWORD for each in listed)
+        variable = (Parameter.VAR_KEYWORD, Parameter.VAR_POSITIONAL)
+        self._all = tuple(each for each in listed if each.kind not in variable)
+        #: Of the parameters that have one, in order.
+        self.names = tuple(each.name for each in self._all)
+        #: Whether it takes anything but `req`, by position.
+        self.takes_fields = self._takes_rest or self.names not in ((), ("req",))
+        if self.names and self._all[0].kind is Parameter.KEYWORD_ONLY:
+            self.takes_fields = True
+        #: Whether it is called with `req` alone.
+        self.takes_request_only = self.names == ("req",) and not self.takes_fields
+
+    def arguments(
+        self, form: Mapping[str, Any], given: Mapping[str, Any]
+    ) -> tuple[list[Any], dict[str, Any]]:
+        """What to call it with.
+
+        Args:
+            form: The fields, as by_name() has them.
+            given: What the caller has for it, which goes before fields of the same names.
+
+        Returns:
+            Positional and keyword arguments.
+
+        Raises:
+            MissingArguments: A parameter has no default and gets nothing.
+        """
+        positional: list[Any] = []
+        keywords: dict[str, Any] = {}
+        missing: list[str] = []
+        for index, parameter in enumerate(self._all):
+            name = parameter.name
+            if name in given:
+                value = given[name]
+            elif name in form:
+                value = form[name]
+            elif parameter.default is Parameter.empty:
+                missing.append(name)
+                continue
+            elif parameter.kind is Parameter.POSITIONAL_ONLY:
+                value = parameter.default
+            else:
+                continue
+            # The first goes by position, for wrappers that take (*args, **kwargs) and
+            # look for the request in args[0]; the others by name, for those that do not.
+            first = index == 0 and name in given and parameter.kind is not Parameter.KEYWORD_ONLY
+            if first or parameter.kind is Parameter.POSITIONAL_ONLY:
+                positional.append(value)
+            else:
+                keywords[name] = value
+        if missing:
+            raise MissingArguments(missing)
+        if self._takes_rest:
+            self._add_rest(keywords, form, given)
+        return positional, keywords
+
+    def _add_rest(self, keywords: dict[str, Any], form: Mapping[str, Any], given: Mapping[str, Any]) -> None:
+        """What goes into **kwargs."""
+        for name, value in form.items():
+            if name not in given and name not in self.names and name != self._bound:
+                keywords[name] = value
+        for name, value in given.items():
+            if name not in self.names:
+                keywords[name] = value
+
+
+#: What a function without parameters takes.
+NO_PARAMETERS = Parameters()
+_of_functions: "WeakKeyDictionary[Any, Parameters]" = WeakKeyDictionary()
+_of_methods: "WeakKeyDictionary[Any, Parameters]" = WeakKeyDictionary()
+
+
+def by_name(pairs: Iterable[tuple[str, Any]]) -> dict[str, Any]:
+    """A form's fields, several of one name as a list.
+
+    Args:
+        pairs: Name and field, for each field: FieldStorage.items().
+    """
+    fields: dict[str, Any] = {}
+    several: set[str] = set()
+    for name, field in pairs:
+        if name not in fields:
+            fields[name] = field
+        elif name in several:
+            fields[name].append(field)
+        else:
+            several.add(name)
+            fields[name] = [fields[name], field]
+    return fields
+
+
+def parameters_of(function: Callable[..., Any]) -> Parameters:
+    """What a function, method, class or callable instance takes; of a built-in function, nothing."""
+    if function.__class__ is FunctionType:
+        known = _of_functions
+        key: Any = function
+    else:
+        known = _of_methods
+        method = function if isinstance(function, MethodType) else type(function).__call__
+        key = getattr(method, "__func__", method)
+        if not isinstance(key, FunctionType) or isinstance(function, type):
+            return _inspect(function, None)
+    parameters = known.get(key)
+    if parameters is None:
+        bound = next(iter(inspect.signature(key).parameters), None) if known is _of_methods else None
+        parameters = known[key] = _inspect(function, bound)
+    return parameters
+
+
+def _inspect(function: Callable[..., Any], bound: str | None) -> Parameters:
+    if isinstance(function, OF_C):
+        return NO_PARAMETERS
+    try:
+        signature = inspect.signature(function)
+    except (TypeError, ValueError):
+        return NO_PARAMETERS  # it is of C, and does not say
+    return Parameters(signature.parameters.values(), bound)
+
+
+def settled(result: Any) -> Any:
+    """The result of a call; of an async function, what it comes to.
+
+    It is awaited in the calling thread, in an event loop of its own.
+    """
+    if not inspect.isawaitable(result):
+        return result
+
+    async def wait() -> Any:
+        return await result
+
+    return asyncio.run(wait())
