@@ -61,8 +61,8 @@ def serve_command(
 ) -> None:
     """Serve PATH with Apache until Ctrl-C.
 
-    PATH is a directory, whose NAME.py files are handlers and whose other
-    files are served as they are; or one handler for every URL: FILE.py,
+    PATH is a directory, whose NAME.py files are handlers or published and
+    whose other files are served as they are; or one handler for every URL: FILE.py,
     MODULE, MODULE::OBJECT (found from the current directory).
     """
     what = target.resolve(path, Path.cwd())

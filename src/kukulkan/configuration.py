@@ -155,6 +155,7 @@ def _site(site: Site) -> list[str]:
     return [
         "TypesConfig /dev/null",
         *types,
+        "AddDefaultCharset utf-8",
         "",
         f"DocumentRoot {root}",
         "DirectoryIndex index.html index.py",

@@ -1,4 +1,4 @@
-"""What the PATH of `kukulkan serve` names: a directory of handlers, or one handler."""
+"""What the PATH of `kukulkan serve` names: a directory of pages, or one handler."""
 
 import importlib.machinery
 import re
@@ -8,12 +8,14 @@ from pathlib import Path
 
 from kukulkan.errors import KukulkanError
 
+_PAGE = re.compile(rb"\bhandler\b|^(async )?def index\b", re.MULTILINE)
 _DOTTED = re.compile(r"[^\W\d]\w*(\.[^\W\d]\w*)*")
 
 
 @dataclass(frozen=True)
 class Site:
-    """A directory: its `.py` files are handlers, its other files are served as they are."""
+    """A directory: its `.py` files are handlers or published, its other files are served as
+    they are."""
 
     root: Path
 
@@ -50,10 +52,10 @@ def resolve(text: str, cwd: Path) -> Site | Application:
 
 
 def handlers_of(site: Site) -> list[Path]:
-    """The handler files directly in a site's directory, in order: `_name.py` is none, nor one
-    that does not speak of a `handler` (a filter, or a protocol)."""
+    """The pages directly in a site's directory, in order: `_name.py` is none, nor a file that
+    neither speaks of a `handler` (a filter, or a protocol) nor has an `index` to publish."""
     files = (path for path in site.root.glob("[!._]*.py") if path.is_file())
-    return sorted(path for path in files if re.search(rb"\bhandler\b", path.read_bytes()))
+    return sorted(path for path in files if _PAGE.search(path.read_bytes()))
 
 
 def _module_of_file(path: Path) -> str:

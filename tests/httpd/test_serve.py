@@ -47,6 +47,9 @@ FILES = {
     "raises.py": RAISES_DECLINED,
     "helper.py": "SECRET = 'secret'\n",
     "_private.py": HELLO,
+    "published.py": "'Published.'\ndef index(): return 'index é'\ndef say(req, what=''): return 'say ' + what\n",
+    "sub/functions.py": "def only(): return 'only'\n",
+    "filtering.py": "def outputfilter(filter): pass\ndef other(): return 'secret'\n",
     "error.py": "def handler(req):\n    raise ValueError('a fine mess')\n",
     "style.css": "body {}\n",
     "hello.py~": "SECRET = 'secret'\n",
@@ -169,6 +172,23 @@ def test_the_rest_of_the_url_is_path_info(served):
     assert served.get("hello.py/more/path").status_code == 200
 
 
+@pytest.mark.parametrize(
+    ("path", "text"),
+    [
+        ("published.py", "index é"),
+        ("published.py/", "index é"),
+        ("published.py/say?what=it", "say it"),
+        ("sub/functions.py/only", "only"),
+        ("helper.py/SECRET", "secret"),
+    ],
+)
+def test_a_file_without_handler_is_published(served, path, text):
+    """Each function has a URL below the file's."""
+    response = served.get(path)
+    assert (response.status_code, response.text) == (200, text)
+    assert response.headers["content-type"] == "text/plain; charset=utf-8"
+
+
 def test_other_files_are_served_as_they_are(served):
     """With their media types."""
     response = served.get("style.css")
@@ -180,6 +200,10 @@ def test_other_files_are_served_as_they_are(served):
     ("path", "status"),
     [
         ("helper.py", 404),
+        ("filtering.py", 404),
+        ("filtering.py/other", 404),
+        ("filtering.py/outputfilter?filter=x", 404),
+        ("hello.py/other", 200),
         ("declines.py", 404),
         ("raises.py", 404),
         ("none.py", 404),
@@ -201,6 +225,8 @@ def test_what_to_look_at_is_announced(served, site):
     """The address, and the handlers with their docstrings."""
     assert re.search(rf"Serving {site} at http://127\.0\.0\.1:\d+/ \(Python 3", served.announced)
     assert re.search(r"http://\S+/hello.py +Says hello\.", served.announced)
+    assert re.search(r"http://\S+/published.py +Published\.", served.announced)
+    assert "filtering" not in served.announced
     assert "_private" not in served.announced
 
 
@@ -390,6 +416,12 @@ def test_examples_first_page_links_to_all(examples):
         ("feedback/form.py/", 302, "form.html"),
         ("feedback/form.html", 200, "form.py/email"),
         ("counter.py", 200, "Request "),
+        ("guestbook.py", 200, "Welcome!"),
+        ("guestbook.py/count", 200, "1"),
+        ("guestbook.py/sign", 400, "<code>name</code>, <code>text</code>"),
+        ("guestbook.py/sign?name=a&text=b", 200, "use the form"),
+        ("guestbook.py/escape?s=x", 404, ""),
+        ("guestbook.py/editor/clear", 401, ""),
         ("teapot.py", 418, "stout"),
         ("error.py", 500, "error"),
         ("source.py?hello.py", 200, "The smallest handler"),
@@ -430,6 +462,20 @@ def test_example_feedback_without_a_mail_server(examples):
     assert answer.status_code == 200 and "A required parameter is missing" in answer.text
     answer = httpx.post(url, data=data | {"email": "a@b\nBcc: c@d"}, timeout=DEADLINE, trust_env=False)
     assert answer.status_code == 200 and "That is no e-mail address" in answer.text
+
+
+def test_example_guestbook_is_signed_and_cleared():
+    """By a form, and by who knows the password; on a server of its own, for it changes."""
+    with serving(EXAMPLES) as served:
+        url = served.url + "guestbook.py/"
+        answer = httpx.post(
+            url + "sign", data={"name": "<Eva>", "text": "Hi"}, timeout=DEADLINE, trust_env=False
+        )
+        assert "<b>&lt;Eva&gt;</b>: Hi" in answer.text
+        assert answer.headers["content-type"] == "text/html; charset=utf-8"
+        assert served.get("guestbook.py/count").text == "2"
+        assert served.get("guestbook.py/editor/clear", auth=("editor", "serpent")).text == "It is empty now."
+        assert served.get("guestbook.py/count").text == "0"
 
 
 def test_example_door_opens_with_the_password(examples):

@@ -76,8 +76,12 @@ def test_nothing_is_imported_to_find_out(cwd):
 
 
 def test_handlers_of_a_site_are_listed_in_order(cwd):
-    """Without those whose names begin with an underscore, and those without a handler."""
+    """Without those whose names begin with an underscore, and those with neither a handler nor
+    an `index` to publish."""
     for name in ("a.py", "b.py", "_c.py"):
         (cwd / "site" / name).write_text("def handler(req): ...")
     (cwd / "site" / "protocol.py").write_text("def connectionhandler(conn): ...")
-    assert [path.name for path in handlers_of(Site(cwd / "site"))] == ["a.py", "b.py"]
+    (cwd / "site" / "helper.py").write_text("def help(): ...")
+    (cwd / "site" / "d.py").write_text("import time\n\nasync def index(): ...")
+    (cwd / "site" / "e.py").write_text("VALUE = 1\ndef index(): ...")
+    assert [path.name for path in handlers_of(Site(cwd / "site"))] == ["a.py", "b.py", "d.py", "e.py"]
