@@ -24,7 +24,16 @@ from types import (
 from typing import Any
 from weakref import WeakKeyDictionary
 
-__all__ = ["NO_PARAMETERS", "OF_C", "MissingArguments", "Parameters", "by_name", "parameters_of", "settled"]
+__all__ = [
+    "NO_PARAMETERS",
+    "OF_C",
+    "MissingArguments",
+    "Parameters",
+    "apply_fs_data",
+    "by_name",
+    "parameters_of",
+    "settled",
+]
 
 
 #: Built-in functions and methods: of C, and not made to be called by strangers.
@@ -45,7 +54,7 @@ class MissingArguments(TypeError):
     """
 
     def __init__(self, names: list[str]) -> None:
-        super().__init__(f"no field for the required {', '.join(names)}")
+        super().__init__(f"no field for the required {', '.join(map(repr, names))}")
         self.names = names
 
 
@@ -156,18 +165,33 @@ def by_name(pairs: Iterable[tuple[str, Any]]) -> dict[str, Any]:
 def parameters_of(function: Callable[..., Any]) -> Parameters:
     """What a function, method, class or callable instance takes; of a built-in function, nothing."""
     if function.__class__ is FunctionType:
-        known = _of_functions
-        key: Any = function
-    else:
-        known = _of_methods
-        method = function if isinstance(function, MethodType) else type(function).__call__
-        key = getattr(method, "__func__", method)
-        if not isinstance(key, FunctionType) or isinstance(function, type):
-            return _inspect(function, None)
-    parameters = known.get(key)
+        return _known(_of_functions, function, function)
+    if isinstance(function, type):
+        kind: Any = function
+        code = next((each for each in (kind.__init__, kind.__new__) if _is_python(each)), None)
+        return _inspect(function, _first_of(code)) if code else NO_PARAMETERS
+    method = function if isinstance(function, MethodType) else type(function).__call__
+    code = getattr(method, "__func__", method)
+    return _known(_of_methods, code, function) if _is_python(code) else _inspect(function, None)
+
+
+def _is_python(code: Any) -> bool:
+    return isinstance(code, FunctionType)
+
+
+def _first_of(code: Any) -> str | None:
+    """The name of a function's first parameter: what a method is bound to."""
+    return next(iter(inspect.signature(code).parameters), None)
+
+
+def _known(
+    cache: "WeakKeyDictionary[Any, Parameters]", code: Any, function: Callable[..., Any]
+) -> Parameters:
+    """From the cache, or put there."""
+    parameters = cache.get(code)
     if parameters is None:
-        bound = next(iter(inspect.signature(key).parameters), None) if known is _of_methods else None
-        parameters = known[key] = _inspect(function, bound)
+        bound = None if code is function else _first_of(code)
+        parameters = cache[code] = _inspect(function, bound)
     return parameters
 
 
@@ -179,6 +203,28 @@ def _inspect(function: Callable[..., Any], bound: str | None) -> Parameters:
     except (TypeError, ValueError):
         return NO_PARAMETERS  # it is of C, and does not say
     return Parameters(signature.parameters.values(), bound)
+
+
+def apply_fs_data(callable: Callable[..., Any], fs: Mapping[str, Any], **args: Any) -> Any:
+    """Call an object with the fields of a form that its parameters name.
+
+    A field that came several times is passed as a list, an upload as Field. With a
+    parameter `**kw` all fields are passed. Built-in functions and types get nothing.
+
+    Args:
+        callable: A function, method, class or instance with `__call__`.
+        fs: A FieldStorage.
+        args: Passed like fields, in whose place they come.
+
+    Returns:
+        What the object returns.
+
+    Raises:
+        MissingArguments: A parameter has neither a field nor a default; a TypeError, which
+            the publisher answers with HTTP_BAD_REQUEST.
+    """
+    positional, keywords = parameters_of(callable).arguments(by_name(fs.items()), args)
+    return callable(*positional, **keywords)
 
 
 def settled(result: Any) -> Any:

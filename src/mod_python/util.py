@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, NoReturn
 from _apache import parse_qs, parse_qsl
 
 from mod_python import apache
-from mod_python._apply import apply_fs_data
+from mod_python._calls import apply_fs_data
 from mod_python._fields import Field, StringField, parse_header
 from mod_python._forms import FieldStorage
 

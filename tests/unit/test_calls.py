@@ -25,6 +25,11 @@ def call(calls):
     return call
 
 
+def name_of(value):
+    """What a test is called by, the same in each process."""
+    return f"{type(value).__name__}-{getattr(value, '__name__', '')}"
+
+
 def plain(req, name, size="1"):
     return req, name, size
 
@@ -96,7 +101,7 @@ FORMS_OF_ONE = [
 ]
 
 
-@pytest.mark.parametrize("function", FORMS_OF_ONE, ids=str)
+@pytest.mark.parametrize("function", FORMS_OF_ONE, ids=name_of)
 def test_fields_go_to_parameters_of_their_names(calls, call, function):
     """However the callable is written; other fields, and one named req, are dropped."""
     result = functools.partial(call, function)
@@ -104,7 +109,7 @@ def test_fields_go_to_parameters_of_their_names(calls, call, function):
     assert calls.settled(result(name="a", size="2", other="x", req="x", self="x")) == (REQ, "a", "2")
 
 
-@pytest.mark.parametrize("function", FORMS_OF_ONE, ids=str)
+@pytest.mark.parametrize("function", FORMS_OF_ONE, ids=name_of)
 def test_missing_arguments_are_named(calls, call, function):
     """Those that have no default."""
     with pytest.raises(calls.MissingArguments) as caught:
@@ -167,7 +172,7 @@ def test_default_between_positional_only(call):
     assert call(page, b="x") == ("1", "x")
 
 
-@pytest.mark.parametrize("function", [len, "".join, print, dict.fromkeys, int.__add__])
+@pytest.mark.parametrize("function", [len, "".join, print, dict.fromkeys, int.__add__], ids=name_of)
 def test_built_in_functions_get_nothing(calls, function):
     """Some have signatures, but for Python's use."""
     assert calls.parameters_of(function).arguments({"obj": "x", "iterable": "x"}, {"req": REQ}) == ([], {})

@@ -1,4 +1,4 @@
-"""Fields of forms, and calling functions with them: mod_python._fields and _apply."""
+"""Fields of forms, and calling functions with them: mod_python._fields and _calls."""
 
 import copy
 import functools
@@ -7,7 +7,7 @@ import pickle
 
 import pytest
 
-from mod_python._apply import apply_fs_data
+from mod_python._calls import apply_fs_data
 from mod_python._fields import Field, FieldList, StringField, parse_header
 
 HEADERS = [

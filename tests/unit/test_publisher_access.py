@@ -22,6 +22,11 @@ class Request:
         self.ap_auth_type = "Digest" if user else None
 
 
+def name_of(value):
+    """What a test is called by, the same in each process."""
+    return f"{type(value).__name__}-{getattr(value, '__name__', '')}"
+
+
 def basic(user, password):
     return "Basic " + base64.b64encode(f"{user}:{password}".encode("iso-8859-1")).decode()
 
@@ -84,7 +89,7 @@ async def check_access_async(req, user):
 
 
 @pytest.mark.parametrize("kind", KINDS)
-@pytest.mark.parametrize("auth", [check_auth, check_auth_async, {"eggs": "spam", "joe": "eoj"}], ids=str)
+@pytest.mark.parametrize("auth", [check_auth, check_auth_async, {"eggs": "spam", "joe": "eoj"}], ids=name_of)
 def test_auth(enter, kind, auth):
     """A function of user and password, or a dict; the user is known afterwards."""
     thing = holder(kind, auth=auth, auth_realm="Members only")
@@ -117,7 +122,7 @@ def test_constant_auth(enter, kind, constant, result):
 @pytest.mark.parametrize(
     "access",
     [check_access, check_access_async, ["eggs"], ("eggs",), {"eggs"}, frozenset(["eggs"]), {"eggs": 1}],
-    ids=str,
+    ids=name_of,
 )
 def test_access(enter, kind, access):
     """A function of the user, or a collection of names."""
@@ -234,7 +239,9 @@ def test_each_step_is_checked(enter):
     assert enter(module, holder("object", access=["eggs"]), authorization=EGGS)[0] == PASSED
 
 
-@pytest.mark.parametrize("members", [{"auth": ["eggs"]}, {"auth": object()}, {"access": object()}], ids=str)
+@pytest.mark.parametrize(
+    "members", [{"auth": ["eggs"]}, {"auth": object()}, {"access": object()}], ids=name_of
+)
 def test_what_means_nothing_is_an_error(enter, members):
     """Nobody is let in by mistake."""
     with pytest.raises(TypeError, match=next(iter(members))):
@@ -308,7 +315,7 @@ NESTED = [
 ]
 
 
-@pytest.mark.parametrize("function", NESTED, ids=str)
+@pytest.mark.parametrize("function", NESTED, ids=name_of)
 def test_nested_functions(enter, function):
     """Are evaluated without the body, with the module's globals."""
     assert enter(function)[0] == UNAUTHORIZED
