@@ -5,6 +5,8 @@
 #include <apr_lib.h>
 #include <apr_strings.h>
 
+#include "global_lock.h"
+
 const char *const mp_phase_names[MP_PHASE_COUNT] = {
     [MP_PHASE_POST_READ_REQUEST] = "PythonPostReadRequestHandler",
     [MP_PHASE_SERVER_INIT] = "PythonInitHandler",
@@ -278,6 +280,12 @@ static const char *set_option(cmd_parms *cmd, void *configv, const char *key, co
             apr_table_unset(config->options, key);
         }
         return NULL;
+    }
+    if (!ap_cstr_casecmp(key, MP_OPTION_MUTEX_LOCKS)) {
+        const char *error = mp_global_lock_check_count(cmd->pool, value);
+        if (error) {
+            return error;
+        }
     }
     if (!config->options) {
         config->options = apr_table_make(cmd->pool, 4);

@@ -50,6 +50,7 @@ typedef struct {
     unsigned has_cleanup : 1;                   /* the pool cleanup is registered */
     unsigned keep : 1;                          /* req.register_cleanup() was called */
     unsigned over : 1;                          /* no wrapper can be made any more */
+    unsigned has_locks : 1;                     /* it has taken global locks */
     unsigned content_type_set : 1;              /* from Python */
 } mp_request_context;
 

@@ -5,6 +5,7 @@
 #include "config.h"
 #include "connection.h"
 #include "filters.h"
+#include "global_lock.h"
 #include "hooks.h"
 #include "preflight.h"
 
@@ -15,6 +16,7 @@ static void register_hooks(apr_pool_t *pool)
     mp_hooks_register(pool);
     mp_filters_register_hooks(pool);
     mp_connection_register_hooks(pool);
+    mp_global_lock_register_hooks(pool);
 }
 
 AP_DECLARE_MODULE(python) = {

@@ -8,6 +8,7 @@
 #include <http_main.h>
 
 #include "py_convert.h"
+#include "py_global_lock.h"
 #include "py_interp.h"
 #include "py_log.h"
 #include "py_module.h"
@@ -156,5 +157,8 @@ PyMethodDef mp_apache_functions[] = {
     {"exists_config_define", exists_config_define, METH_O, exists_config_define_doc},
     {"mpm_query", mpm_query, METH_O, mpm_query_doc},
     {"_password_validate", password_validate, METH_VARARGS, password_validate_doc},
+    {"_global_lock", mp_py_global_lock, METH_VARARGS, mp_py_global_lock_doc},
+    {"_global_trylock", mp_py_global_trylock, METH_VARARGS, mp_py_global_trylock_doc},
+    {"_global_unlock", mp_py_global_unlock, METH_VARARGS, mp_py_global_unlock_doc},
     {NULL},
 };

@@ -8,6 +8,7 @@
 #include <apr_strings.h>
 
 #include "context.h"
+#include "global_lock.h"
 #include "py_activity.h"
 #include "py_connection.h"
 #include "py_convert.h"
@@ -265,6 +266,9 @@ static void drop_or_keep(mp_interp *interp, request_rec *r, mp_phase phase, int 
 {
     int is_last = is_last_use(r, phase, status, context);
 
+    if (is_last) {
+        mp_global_lock_release_all(r); /* before a slow client is sent the response */
+    }
     for (mp_wrapper_slot *slot = context->wrappers; slot; slot = slot->next) {
         if (!slot->wrapper) {
             continue;
@@ -435,6 +439,7 @@ int mp_dispatch_connection(conn_rec *c, const mp_handler *handler)
     mp_activity_begin(&activity, interp, c, NULL);
     status = call_run_connection(interp, c, handler, &activity);
     mp_activity_end(&activity);
+    mp_global_lock_release_all(NULL);
     return status;
 }
 

@@ -56,6 +56,7 @@ BASE = """
     Timeout 20
     KeepAlive On
     TypesConfig conf/mime.types
+    DefaultRuntimeDir logs
     DocumentRoot "{root}/htdocs"
     <Directory "{root}/htdocs">
         Options FollowSymLinks Includes

@@ -1,0 +1,140 @@
+#include "py_global_lock.h"
+
+#include <errno.h>
+
+#include <apr_hash.h>
+
+#include "global_lock.h"
+#include "py_errors.h"
+#include "py_interp.h"
+#include "py_server.h"
+
+/* Which lock a key has, from 1 on: the same in every process, which hash() would not be
+ * for text. -1 with an exception. */
+static int index_of_key(PyObject *key)
+{
+    const unsigned range = (unsigned)mp_global_lock_count() - 1;
+    PyObject *bytes = NULL;
+    apr_ssize_t length;
+    unsigned hash;
+
+    if (PyLong_Check(key)) {
+        return 1 + (int)((size_t)PyObject_Hash(key) % range);
+    }
+    if (PyUnicode_Check(key)) {
+        bytes = PyUnicode_AsEncodedString(key, "utf-8", "surrogatepass");
+    } else if (PyBytes_Check(key)) {
+        bytes = Py_NewRef(key);
+    } else {
+        PyErr_Format(PyExc_TypeError, "a global lock's key is str, bytes or int, not %.200s",
+                     Py_TYPE(key)->tp_name);
+    }
+    if (!bytes) {
+        return -1;
+    }
+    length = PyBytes_GET_SIZE(bytes);
+    hash = apr_hashfunc_default(PyBytes_AS_STRING(bytes), &length);
+    Py_DECREF(bytes);
+    return 1 + (int)(hash % range);
+}
+
+/* The lock that (server, key[, index]) means, or -1 with an exception. */
+static int index_from_args(PyObject *module, PyObject *args, const char *format)
+{
+    PyObject *server, *key;
+    int index = -1;
+
+    if (!PyArg_ParseTuple(args, format, &server, &key, &index) ||
+        !mp_server_record(mp_state_of_module(module), server)) {
+        return -1;
+    }
+    if (!mp_global_lock_count()) {
+        mp_raise_os_error(ENOLCK,
+                          "the files of the global locks could not be opened: see KK0181 "
+                          "in the error log",
+                          0);
+        return -1;
+    }
+    if (index < -1 || index >= mp_global_lock_count()) {
+        PyErr_Format(PyExc_ValueError,
+                     "there is no global lock %d: the last is %d (PythonOption %s says how many)",
+                     index, mp_global_lock_count() - 1, MP_OPTION_MUTEX_LOCKS);
+        return -1;
+    }
+    return index >= 0 ? index : index_of_key(key);
+}
+
+const char mp_py_global_lock_doc[] = PyDoc_STR("_global_lock(server, key, index=-1, /)\n--\n\n\
+Take a lock that excludes all other requests, threads and processes of the server, or wait\n\
+until it is free (LATER, section 3).\n\n\
+server: any mp_server.\n\
+key: str, bytes or int, which chooses one of the locks from 1 up.\n\
+index: the lock itself, whatever the key; 0 is kept for such use.\n\n\
+Who has it already takes it once more. What a request still has at its end is released.\n\
+Raises ValueError for an index out of range, OSError if locking fails.");
+
+PyObject *mp_py_global_lock(PyObject *module, PyObject *args)
+{
+    int index = index_from_args(module, args, "OO|i:_global_lock");
+    const void *holder;
+    apr_status_t rv;
+
+    if (index < 0) {
+        return NULL;
+    }
+    holder = mp_global_lock_holder(mp_interp_current_request());
+    rv = mp_global_lock_acquire(index, holder, 0);
+    if (APR_STATUS_IS_EBUSY(rv)) {
+        mp_released released;
+        mp_interp_release(&released);
+        rv = mp_global_lock_acquire(index, holder, 1);
+        mp_interp_reacquire(&released);
+    }
+    if (rv != APR_SUCCESS) {
+        return mp_raise_os_error(rv, "a global lock cannot be taken", 0);
+    }
+    Py_RETURN_NONE;
+}
+
+const char mp_py_global_trylock_doc[] = PyDoc_STR("_global_trylock(server, key, index=-1, /)\n\
+--\n\n\
+The same without waiting: True if it was taken, False if it is another's.");
+
+PyObject *mp_py_global_trylock(PyObject *module, PyObject *args)
+{
+    int index = index_from_args(module, args, "OO|i:_global_trylock");
+    apr_status_t rv;
+
+    if (index < 0) {
+        return NULL;
+    }
+    rv = mp_global_lock_acquire(index, mp_global_lock_holder(mp_interp_current_request()), 0);
+    if (rv != APR_SUCCESS && !APR_STATUS_IS_EBUSY(rv)) {
+        return mp_raise_os_error(rv, "a global lock cannot be taken", 0);
+    }
+    return PyBool_FromLong(rv == APR_SUCCESS);
+}
+
+const char mp_py_global_unlock_doc[] = PyDoc_STR("_global_unlock(server, key, index=-1, /)\n\
+--\n\n\
+Undo one _global_lock(), or _global_trylock() that was True. Raises RuntimeError if this\n\
+request, or thread outside requests, does not have the lock.");
+
+PyObject *mp_py_global_unlock(PyObject *module, PyObject *args)
+{
+    int index = index_from_args(module, args, "OO|i:_global_unlock");
+    apr_status_t rv;
+
+    if (index < 0) {
+        return NULL;
+    }
+    rv = mp_global_lock_release(index, mp_global_lock_holder(mp_interp_current_request()));
+    if (rv == APR_EINVAL) {
+        PyErr_Format(PyExc_RuntimeError, "global lock %d is not held here", index);
+        return NULL;
+    }
+    if (rv != APR_SUCCESS) {
+        return mp_raise_os_error(rv, "a global lock cannot be released", 0);
+    }
+    Py_RETURN_NONE;
+}

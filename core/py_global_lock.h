@@ -1,0 +1,15 @@
+/* _apache._global_lock() and its like: see global_lock.h. Holds the interpreter. */
+#ifndef MP_PY_GLOBAL_LOCK_H
+#define MP_PY_GLOBAL_LOCK_H
+
+#include "compat.h"
+
+PyObject *mp_py_global_lock(PyObject *module, PyObject *args);
+PyObject *mp_py_global_trylock(PyObject *module, PyObject *args);
+PyObject *mp_py_global_unlock(PyObject *module, PyObject *args);
+
+extern const char mp_py_global_lock_doc[];
+extern const char mp_py_global_trylock_doc[];
+extern const char mp_py_global_unlock_doc[];
+
+#endif
