@@ -4,6 +4,7 @@
 #include <http_log.h>
 #include <http_protocol.h>
 #include <http_request.h>
+#include <apr_optional.h>
 #include <util_filter.h>
 #include <util_script.h>
 
@@ -345,6 +346,20 @@ static PyObject *request_add_output_filter(PyObject *op, PyObject *name)
     return add_filter((mp_request *)op, name, 0);
 }
 
+/* mod_ssl's. */
+APR_DECLARE_OPTIONAL_FN(int, ssl_is_https, (conn_rec *));
+
+PyDoc_STRVAR(is_https_doc, "is_https($self, /)\n--\n\n\
+int: 1 if the request came over TLS, else 0 (LATER, section 4).");
+
+static PyObject *request_is_https(PyObject *op, PyObject *unused)
+{
+    APR_OPTIONAL_FN_TYPE(ssl_is_https) *is_https = APR_RETRIEVE_OPTIONAL_FN(ssl_is_https);
+    request_rec *r = mp_request_record((mp_request *)op);
+
+    return r ? PyLong_FromLong(is_https && is_https(r->connection)) : NULL;
+}
+
 PyDoc_STRVAR(log_error_doc, "log_error($self, message, level=APLOG_ERR, /)\n--\n\n\
 Write message (str) to the error log, with what Apache says of this request.");
 
@@ -379,6 +394,7 @@ PyMethodDef mp_request_methods[] = {
     {"get_options", request_get_options, METH_NOARGS, get_options_doc},
     {"get_remote_host", request_get_remote_host, METH_VARARGS, get_remote_host_doc},
     {"internal_redirect", request_internal_redirect, METH_O, internal_redirect_doc},
+    {"is_https", request_is_https, METH_NOARGS, is_https_doc},
     {"log_error", request_log_error, METH_VARARGS, log_error_doc},
     {"register_cleanup", request_register_cleanup, METH_VARARGS, register_cleanup_doc},
     {NULL},
