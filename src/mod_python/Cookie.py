@@ -60,6 +60,9 @@ _RENDERED = [(name, name.replace("_", "-"), name in _BARE) for name in _ATTRIBUT
 #: quote that is never closed is no quoted text. It never goes back over what it has read.
 _PART = re.compile(r'(?>"[^"]*"|[^;])*+')
 _BLANK = " \t"
+#: Between two Cookie headers of HTTP/1, as Apache joins them: no value that RFC 6265 allows has
+#: a comma. Quoted text is matched to be left alone.
+_JOINED = re.compile(r'"[^"]*"|, (?=[!#$%&\'*+.^_`|~0-9A-Za-z-]+=)')
 _CONTROL = re.compile(r"[\x00-\x1f\x7f]")
 
 _SIGNATURE = re.compile(r"[0-9a-f]{64}")
@@ -373,6 +376,8 @@ def get_cookies(req: "apache.mp_request", Class: type[Cookie] = Cookie, **option
         return {}
     headers = req.headers_in["Cookie"]
     text = headers if isinstance(headers, str) else "; ".join(headers)
+    if ", " in text:
+        text = _JOINED.sub(lambda found: "; " if found[0] == ", " else found[0], text)
     return Class.parse(text, **options)
 
 

@@ -115,7 +115,7 @@ class _CacheSession(BaseSession):
         """See BaseSession."""
         with self._asking():
             data = self._store.cache.get(_RECORD + self.id())
-        return data and _session_records.from_bytes(data, self.id(), self._key, self._shown)
+        return None if data is None else _session_records.from_bytes(data, self.id(), self._key, self._shown)
 
     def do_save(self, record: Record, /) -> None:
         """See BaseSession.

@@ -139,16 +139,17 @@ class _Sqlite:
             _private_files.check_file(path + "-journal")
         for ending in ("-wal", "-shm"):
             _private_files.check_file(path + ending)
+        self._path = path
         self._connection = sqlite3.connect(path, isolation_level=None)
-        self._connection.execute("PRAGMA journal_mode=PERSIST")
+        self._run("PRAGMA journal_mode=PERSIST")
         # The kernel keeps what was written when a process dies; sessions need no more.
-        self._connection.execute("PRAGMA synchronous=OFF")
+        self._run("PRAGMA synchronous=OFF")
 
     def _run(self, statement: str, *values: bytes) -> Any:
         try:
             return self._connection.execute(statement, values)
         except sqlite3.DatabaseError as error:
-            raise OSError(f"the database of sessions cannot be used: {error}") from error
+            raise OSError(f"the database of sessions, {self._path}, cannot be used: {error}") from error
 
     def get(self, sid: bytes) -> bytes | None:
         row = self._run("SELECT record FROM sessions WHERE sid = ?", sid).fetchone()

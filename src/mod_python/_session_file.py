@@ -78,7 +78,7 @@ class FileSession(BaseSession):
         """See BaseSession."""
         with self._folder() as (folder, key):
             data = _private_files.read(self.id(), folder)
-            return (data and _session_records.from_bytes(data, self.id(), key, self._name())) or None
+        return None if data is None else _session_records.from_bytes(data, self.id(), key, self._name())
 
     def do_save(self, record: Record, /) -> None:
         """See BaseSession."""

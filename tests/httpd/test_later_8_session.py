@@ -6,6 +6,7 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 
 from plugins.config import dedent
+from plugins.process import wait_for
 
 STORES = ("MemorySession", "FileSession", "DbmSession")
 SID = re.compile("[0-9a-f]{32}")
@@ -392,6 +393,7 @@ def test_an_error_in_the_handler(httpd, store):
 def test_cleanup(httpd, store, count):
     """cleanup() removes what has expired, and only that; after the response."""
     server = httpd(f"# {store} cleanup")
+    flag = server.root / "logs" / "cleaned"
     make = (
         "shift[0] = -10000\n"
         f"old = [Session.Session(req) for _ in range({count})]\n"
@@ -402,10 +404,12 @@ def test_cleanup(httpd, store, count):
         "long = Session.Session(req, timeout=10**6)\n"
         "long.save()\n"
         "long.cleanup()\n"
+        f"req.register_cleanup(lambda path: open(path, 'w').close(), {str(flag)!r})\n"
         "return [s.id() for s in old], [s.id() for s in [*young, long]]\n"
     )
     config = "PythonOption session_fast_cleanup no\nPythonOption session_cleanup_time_limit 0\n"
     old, kept = run(server, make, store, before=SHIFT, config=config)
+    wait_for(flag.exists, "the cleanup to end")
     server.changed = True
     find = (
         "def found(sid):\n"
