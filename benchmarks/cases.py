@@ -18,6 +18,9 @@ CHUNKED = "transfer-encoding"
 
 PASSWORD = {"Authorization": "Basic " + base64.b64encode(b"bench:mark").decode()}
 
+SESSION = {"Cookie": "pysid=" + "0123456789abcdef" * 2}
+"""Of the session in `site/python/sessions.py`."""
+
 
 @dataclass(frozen=True)
 class Case:
@@ -107,6 +110,10 @@ CASES = {
         "access, authen and content in Python",
         "kukulkan", "kukulkan.conf", "/phases", headers=PASSWORD,
     ),
+    "session": Case(
+        "the first, with a session in memory",
+        "kukulkan", "kukulkan.conf", "/session", "hello", headers=SESSION,
+    ),
     "static": Case("static file", "static", None, STATIC),
     "static-unused": Case(
         "static file, Kukulkan loaded and unused", "kukulkan", None, STATIC, "static", rounds=4
@@ -156,6 +163,10 @@ CASES = {
     "old-publisher": Case(
         "old module, publisher", "old", "python.conf", PUBLISHED, framing=None, rounds=0.5
     ),
+    "old-session": Case(
+        "old module, with a session in memory",
+        "old", "python.conf", "/session", "hello", rounds=0.5, headers=SESSION,
+    ),
     "old-cgihandler": Case(
         "old module, cgihandler",
         "old", "python.conf", SCRIPT, framing=None, rounds=0.5, losses=0.5,
@@ -186,6 +197,7 @@ MARKS = (
     Mark("handler, unflushed", "hello", "c", 0.95),
     Mark("handler, flushing", "hello-flush", "c-flush", 0.90),
     Mark("three Python phases", "phases", "c", 0.85),
+    Mark("handler with a session", "session", "hello", 0.60),
     Mark("publisher", "publisher", "c", 0.85),
     Mark("publisher, against the old module's", "publisher", "old-publisher", 1.8),
     Mark("cgihandler", "cgihandler", "c", 0.50),

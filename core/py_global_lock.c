@@ -9,19 +9,33 @@
 #include "py_interp.h"
 #include "py_server.h"
 
+static int index_of_number(size_t number)
+{
+    return 1 + (int)(number % (size_t)(mp_global_lock_count() - 1));
+}
+
+static int index_of_text(const char *text, apr_ssize_t length)
+{
+    return index_of_number(apr_hashfunc_default(text, &length));
+}
+
 /* Which lock a key has, from 1 on: the same in every process, which hash() would not be
  * for text. -1 with an exception. */
 static int index_of_key(PyObject *key)
 {
-    const unsigned range = (unsigned)mp_global_lock_count() - 1;
     PyObject *bytes = NULL;
-    apr_ssize_t length;
-    unsigned hash;
+    Py_ssize_t size;
+    int index;
 
     if (PyLong_Check(key)) {
-        return 1 + (int)((size_t)PyObject_Hash(key) % range);
+        return index_of_number((size_t)PyObject_Hash(key));
     }
     if (PyUnicode_Check(key)) {
+        const char *utf8 = PyUnicode_AsUTF8AndSize(key, &size);
+        if (utf8) {
+            return index_of_text(utf8, size);
+        }
+        PyErr_Clear(); /* it has surrogates */
         bytes = PyUnicode_AsEncodedString(key, "utf-8", "surrogatepass");
     } else if (PyBytes_Check(key)) {
         bytes = Py_NewRef(key);
@@ -32,10 +46,9 @@ static int index_of_key(PyObject *key)
     if (!bytes) {
         return -1;
     }
-    length = PyBytes_GET_SIZE(bytes);
-    hash = apr_hashfunc_default(PyBytes_AS_STRING(bytes), &length);
+    index = index_of_text(PyBytes_AS_STRING(bytes), PyBytes_GET_SIZE(bytes));
     Py_DECREF(bytes);
-    return 1 + (int)(hash % range);
+    return index;
 }
 
 /* The lock that (server, key[, index]) means, or -1 with an exception. */

@@ -329,10 +329,15 @@ def _key(secret: str | bytes | None) -> bytes:
     return secret.encode("utf-8", "surrogatepass") if isinstance(secret, str) else secret
 
 
+def _parts(text: str) -> list[str]:
+    """What is between semicolons outside double quotes; some are empty."""
+    return _PART.findall(text) if '"' in text else text.split(";")
+
+
 def _pairs(text: str, names: Iterable[str] | None) -> Iterable[tuple[str, str]]:
     """Name and value of what a Cookie header has; without "=" the value is empty."""
     wanted = names if names is None else (names,) if isinstance(names, str) else tuple(names)
-    for part in _PART.findall(text) if '"' in text else text.split(";"):
+    for part in _parts(text):
         name, _, value = part.partition("=")
         name = name.strip(_BLANK)
         if part and (name or value) and (wanted is None or name in wanted) and name[:1] != "$":
@@ -360,6 +365,30 @@ def add_cookie(req: "apache.mp_request", cookie: Cookie | str, value: Any = "", 
     headers.add("Set-Cookie", text)
 
 
+def _text_of(req: "apache.mp_request") -> str | None:
+    """What the request's Cookie headers say, as one."""
+    table = req.headers_in
+    if "Cookie" not in table:
+        return None
+    headers = table["Cookie"]
+    text = headers if isinstance(headers, str) else "; ".join(headers)
+    if ", " in text:
+        text = _JOINED.sub(lambda found: "; " if found[0] == ", " else found[0], text)
+    return text
+
+
+def get_value(req: "apache.mp_request", name: str) -> str | None:
+    """The value of get_cookie(req, name), or None, in less time."""
+    text = _text_of(req)
+    if text is None or name not in text:
+        return None
+    for part in reversed(_parts(text)):
+        found, _, value = part.partition("=")
+        if found.strip(_BLANK) == name:
+            return value.strip(_BLANK)
+    return None
+
+
 def get_cookies(req: "apache.mp_request", Class: type[Cookie] = Cookie, **options: Any) -> dict[str, Any]:
     """The cookies of a request, by name.
 
@@ -371,14 +400,8 @@ def get_cookies(req: "apache.mp_request", Class: type[Cookie] = Cookie, **option
     Raises:
         CookieError: A signature is wrong, and mismatch is Cookie.EXCEPTION.
     """
-    header = req.headers_in.get("Cookie")
-    if header is None:
-        return {}
-    headers = req.headers_in["Cookie"]
-    text = headers if isinstance(headers, str) else "; ".join(headers)
-    if ", " in text:
-        text = _JOINED.sub(lambda found: "; " if found[0] == ", " else found[0], text)
-    return Class.parse(text, **options)
+    text = _text_of(req)
+    return Class.parse(text, **options) if text is not None else {}
 
 
 def get_cookie(req: "apache.mp_request", name: str, Class: type[Cookie] = Cookie, **options: Any) -> Any:

@@ -41,7 +41,7 @@ DFT_LOCK = True
 #: Old sessions are removed after one request in so many.
 CLEANUP_CHANCE = 1000
 
-_SID = re.compile("[0-9a-f]{32}")
+_is_sid = re.compile("[0-9a-f]{32}").fullmatch
 
 _MODULES = {
     "DbmSession": "mod_python._session_dbm",
@@ -62,6 +62,13 @@ class Record(TypedDict):
 
 class BaseSession(dict[Any, Any]):
     """A session without a store."""
+
+    _sid: str
+    _created: float
+    _accessed: float
+    _new = False
+    _locked = False
+    _invalid = False
 
     def __init__(
         self,
@@ -86,48 +93,60 @@ class BaseSession(dict[Any, Any]):
             ValueError: sid is not 32 of the digits 0-9a-f.
             OSError: The store cannot be used.
         """
-        super().__init__()
+        # Most requests with a session do this much: it is kept short.
         self._req = req
         self._secret = secret
         self._lock = lock
         self._timeout: float = timeout or DFT_TIMEOUT
-        self._created = self._accessed = time.time()
-        self._new = True
-        self._locked = False
-        self._invalid = False
-        if sid and not (isinstance(sid, str) and _SID.fullmatch(sid)):
+        if sid and not (isinstance(sid, str) and _is_sid(sid)):
             raise ValueError("a session's id is 32 of the digits 0-9a-f")
-        self._sid = sid or self._sid_of_cookie()
+        known = str(sid) if sid else self._sid_of_cookie()
         self.init_lock()
-        if self._sid:
-            self._lock_unasked()
-            self._new = not self.load()
-            if self._new:
-                self.unlock()
-        if self._new:
-            # Never one that a client has chosen.
-            self._sid = secrets.token_hex(16)
-            self._lock_unasked()
-            Cookie.add_cookie(req, self.make_cookie())
+        if known is None or not self._find(known):
+            self._begin()
         if random.random() * CLEANUP_CHANCE < 1:
             self.cleanup()
+
+    def _find(self, sid: str) -> bool:
+        """Load the session of this id, if there is one."""
+        self._sid = sid
+        if self._lock:
+            self.lock()
+        if self.load():
+            return True
+        self.unlock()
+        return False
+
+    def _begin(self) -> None:
+        """A new session, under an id that no client has chosen."""
+        self._sid = secrets.token_hex(16)
+        self._new = True
+        self._created = self._accessed = time.time()
+        if self._lock:
+            self.lock()
+        Cookie.add_cookie(self._req, self.make_cookie())
 
     # The cookie
 
     def _cookie_name(self) -> str:
-        name: str = _options.text(self._req.get_options(), "mod_python.session.cookie_name", COOKIE_NAME)
+        options = self._req.get_options()
+        if not options:
+            return COOKIE_NAME
+        name: str = _options.text(options, "mod_python.session.cookie_name", COOKIE_NAME)
         return name
 
     def _sid_of_cookie(self) -> str | None:
         """The id that the client has sent, if it can be one."""
+        req = self._req
         name = self._cookie_name()
         if self._secret:
             cookie = Cookie.get_cookie(
-                self._req, name, Cookie.SignedCookie, secret=self._secret, mismatch=Cookie.IGNORE
+                req, name, Cookie.SignedCookie, secret=self._secret, mismatch=Cookie.IGNORE
             )
+            value = cookie and cookie.value
         else:
-            cookie = Cookie.get_cookie(self._req, name)
-        return cookie.value if cookie is not None and _SID.fullmatch(cookie.value) else None
+            value = Cookie.get_value(req, name)
+        return value if value and _is_sid(value) else None
 
     def make_cookie(self) -> Cookie.Cookie:
         """The cookie with the session's id."""
@@ -152,7 +171,7 @@ class BaseSession(dict[Any, Any]):
 
     def id(self) -> str:
         """32 hexadecimal digits."""
-        return str(self._sid)
+        return self._sid
 
     def created(self) -> float:
         """When it began: seconds since 1970."""
@@ -177,7 +196,8 @@ class BaseSession(dict[Any, Any]):
         record = self.do_load()
         if record is None or time.time() - record["_accessed"] > record["_timeout"]:
             return False
-        self.clear()
+        if self:
+            self.clear()
         self.update(record["_data"])
         self._created = record["_created"]
         self._accessed = record["_accessed"]
@@ -223,10 +243,6 @@ class BaseSession(dict[Any, Any]):
     def init_lock(self) -> None:
         """For stores that have a lock of their own; called before the first lock()."""
 
-    def _lock_unasked(self) -> None:
-        if self._lock:
-            self.lock()
-
     def lock(self) -> None:
         """Wait until no other request has this session locked, and lock it."""
         if not self._locked:
@@ -240,10 +256,10 @@ class BaseSession(dict[Any, Any]):
             self._give_lock()
 
     def _take_lock(self) -> None:
-        _apache._global_lock(self._req.server, self.id())
+        _apache._global_lock(self._req.server, self._sid)
 
     def _give_lock(self) -> None:
-        _apache._global_unlock(self._req.server, self.id())
+        _apache._global_unlock(self._req.server, self._sid)
 
     # For stores
 
@@ -282,15 +298,15 @@ class MemorySession(BaseSession):
 
     def do_load(self) -> Record | None:
         """See BaseSession."""
-        return self.sdict.get(self.id())
+        return self.sdict.get(self._sid)
 
     def do_save(self, record: Record, /) -> None:
         """See BaseSession."""
-        self.sdict[self.id()] = record
+        self.sdict[self._sid] = record
 
     def do_delete(self) -> None:
         """See BaseSession."""
-        self.sdict.pop(self.id(), None)
+        self.sdict.pop(self._sid, None)
 
     def do_cleanup(self) -> None:
         """See BaseSession: after the response."""

@@ -170,7 +170,9 @@ def test_the_store_goes_down_meanwhile(httpd, redis_store):
 
 def test_passwords_are_not_shown(httpd, redis_store):
     """The error about a store does not contain the URL's password."""
-    config = f"PythonOption mod_python.session.cache_url redis://me:spam@127.0.0.1:{redis_store.port}/0?db=1\n"
+    config = (
+        f"PythonOption mod_python.session.cache_url redis://me:spam@127.0.0.1:{redis_store.port}/0?db=1\n"
+    )
     with pytest.raises(AssertionError, match="StoreError") as caught:
         run(httpd, redis_store, "", config)
     assert "spam" not in str(caught.value)
@@ -207,7 +209,7 @@ def test_records_with_key(httpd, redis_store):
     assert run(httpd, redis_store, find, config, arguments=f"{sid!r}") is True
     server.expect_log("KK0182", 2)
     key.write_bytes(b"short")
-    with pytest.raises(AssertionError, match="ValueError.*less than 32 bytes"):
+    with pytest.raises(AssertionError, match=r"ValueError.*less than 32 bytes"):
         run(httpd, redis_store, find, config)
 
 
@@ -240,7 +242,9 @@ def test_locked_for_too_long(httpd, redis_store):
     server.expect_log("KK0101.*StoreError: a session was locked by others for 1 s")
 
 
-@pytest.mark.parametrize("url", ["redis://127.0.0.1:1", "http://127.0.0.1", "memcached:", "memcached://x:y", ""])
+@pytest.mark.parametrize(
+    "url", ["redis://127.0.0.1:1", "http://127.0.0.1", "memcached:", "memcached://x:y", ""]
+)
 def test_bad_urls(httpd, url):
     """Each URL that is none, or of another kind, is one error."""
     for name in TYPES.values():
@@ -287,9 +291,7 @@ class Browser(threading.Thread):
 def test_two_servers_behind_a_balancer(httpd, redis_store):
     """Two servers without stickiness lose no update, while one of them is restarted gracefully."""
     one, two = (counting(httpd, redis_store, f"# {name}", workers=4) for name in ("one", "two"))
-    front = httpd(
-        BALANCER.format(one.port, two.port), modules=BALANCER_MODULES, python=False, workers=8
-    )
+    front = httpd(BALANCER.format(one.port, two.port), modules=BALANCER_MODULES, python=False, workers=8)
     front.changed = True
     cookies = [begin(front) for _ in range(SESSIONS)]
     browsers = [Browser(front.port, cookies[i % SESSIONS], REQUESTS // CLIENTS + 1) for i in range(CLIENTS)]
