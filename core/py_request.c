@@ -591,7 +591,8 @@ static PyType_Spec request_spec = {
 int mp_request_setup(PyObject *module, mp_state *state)
 {
     state->request_type = mp_type_create(module, &request_spec);
-    if (!state->request_type || mp_type_add_methods(state->request_type, mp_request_io) != 0) {
+    if (!state->request_type || mp_type_add_methods(state->request_type, mp_request_io) != 0 ||
+        mp_type_add_methods(state->request_type, mp_request_cgi) != 0) {
         return -1;
     }
     return mp_type_add_methods(state->request_type, mp_request_methods);

@@ -50,7 +50,8 @@ int mp_is_used_elsewhere(mp_conn_context *conn);
  * else -1 with an exception. what: "request", "connection". */
 int mp_check_usable(mp_conn_context *conn, const mp_interp *interp, const char *what);
 
-/* The tables of methods, in py_request_io.c and py_request_methods.c. */
+/* The tables of methods, in py_request_cgi.c, py_request_io.c and py_request_methods.c. */
+extern PyMethodDef mp_request_cgi[];
 extern PyMethodDef mp_request_io[];
 extern PyMethodDef mp_request_methods[];
 

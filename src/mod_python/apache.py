@@ -109,6 +109,25 @@ def resolve_object(module: Any, path: str, arg: Any = None, silent: bool = False
     return _resolve_object(module, path, arg, silent)[0]
 
 
+def build_cgi_env(req: _apache.mp_request) -> "_apache.mp_table":
+    """The variables of a CGI script (RFC 3875, 4.1), as a table of their own.
+
+    Beside what req.add_cgi_vars() sets there is HTTP_AUTHORIZATION, if it was sent;
+    GATEWAY_INTERFACE is "Python-CGI/1.1".
+    """
+    req.add_cgi_vars()
+    env = req.subprocess_env.copy()
+    script, path_info = req.uri, req.path_info or ""
+    if path_info and script.endswith(path_info):
+        script = script[: -len(path_info)]
+        env["SCRIPT_NAME"] = script.encode("utf-8", "surrogateescape")
+    env["GATEWAY_INTERFACE"] = "Python-CGI/1.1"
+    password = req.headers_in.get("Authorization")
+    if password is not None:
+        env["HTTP_AUTHORIZATION"] = password
+    return env
+
+
 if not TYPE_CHECKING:  # a type checker would take any name then
 
     def __getattr__(name: str) -> Any:

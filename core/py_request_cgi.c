@@ -1,0 +1,309 @@
+/* What CGI scripts and a server say to each other: the variables of RFC 3875, section 4,
+ * and the response of section 6. The reading of a script's header is Apache's own. */
+#include "py_request.h"
+
+#include <http_core.h>
+#include <http_log.h>
+#include <http_protocol.h>
+#include <http_request.h>
+#include <util_filter.h>
+#include <util_script.h>
+#include <apr_lib.h>
+#include <apr_strings.h>
+
+#include "py_convert.h"
+
+APLOG_USE_MODULE(python);
+
+/* Apache reads a script's header into lines of this size. */
+#define MOST_LINE ((apr_size_t)MAX_STRING_LEN - 2)
+
+/* What cgitb's page begins with, to leave whatever tag it finds itself in: no header. */
+#define CGITB_LINE "<!--: spam"
+
+/* Variables */
+
+/* Path and query as the client sent them; of an absolute URI, without scheme and host. */
+static const char *requested_uri(request_rec *r)
+{
+    const char *start = r->the_request ? strchr(r->the_request, ' ') : NULL;
+    const char *end, *authority;
+
+    if (!start) {
+        return r->unparsed_uri;
+    }
+    start += strspn(start, " ");
+    end = start + strcspn(start, " ");
+    authority = strstr(start, "://");
+    if (*start != '/' && authority && authority < end) {
+        start = authority + 3;
+        start += strcspn(start, "/? ");
+        if (start >= end || *start == '?') {
+            return apr_pstrcat(r->pool, "/", apr_pstrmemdup(r->pool, start, (size_t)(end - start)),
+                               NULL);
+        }
+    }
+    return apr_pstrmemdup(r->pool, start, (size_t)(end - start));
+}
+
+/* The URI less what follows the file's name. */
+static const char *script_name(request_rec *r)
+{
+    size_t info = r->path_info ? strlen(r->path_info) : 0;
+    size_t uri = strlen(r->uri);
+
+    if (info && info <= uri && !strcmp(r->uri + uri - info, r->path_info)) {
+        return apr_pstrmemdup(r->pool, r->uri, uri - info);
+    }
+    /* A rewritten one need not end so. */
+    return info ? apr_pstrmemdup(r->pool, r->uri, (size_t)ap_find_path_info(r->uri, r->path_info))
+                : r->uri;
+}
+
+static void add_cgi_vars(request_rec *r)
+{
+    apr_table_t *env = r->subprocess_env;
+
+    apr_table_setn(env, "GATEWAY_INTERFACE", "CGI/1.1");
+    apr_table_setn(env, "SERVER_PROTOCOL", r->protocol);
+    apr_table_setn(env, "REQUEST_METHOD", r->method);
+    apr_table_setn(env, "QUERY_STRING", r->args ? r->args : "");
+    apr_table_setn(env, "REQUEST_URI", requested_uri(r));
+    apr_table_setn(env, "SCRIPT_NAME", script_name(r));
+    if (r->path_info && *r->path_info) {
+        apr_table_setn(env, "PATH_INFO", r->path_info);
+    }
+    ap_add_common_vars(r);
+}
+
+PyDoc_STRVAR(add_cgi_vars_doc, "add_cgi_vars($self, /)\n--\n\n\
+Fill subprocess_env with the variables of RFC 3875, section 4.1, and those of\n\
+add_common_vars(). There is no PATH_TRANSLATED.");
+
+static PyObject *request_add_cgi_vars(PyObject *op, PyObject *unused)
+{
+    mp_request *self = (mp_request *)op;
+    request_rec *r = mp_request_record(self);
+    mp_blocking blocking;
+
+    if (!r) {
+        return NULL;
+    }
+    /* May look up names in the DNS. */
+    mp_blocking_begin(&blocking, self->context->conn);
+    add_cgi_vars(r);
+    mp_blocking_end(&blocking);
+    Py_RETURN_NONE;
+}
+
+/* Of a name that is there twice the first value counts, as in a process's environment. */
+static int add_variable(PyObject *environ, const char *name, const char *value)
+{
+    PyObject *key = mp_str_from_fs(name);
+    PyObject *text = mp_str_from_fs(value ? value : "");
+    int result = key && text && PyDict_SetDefault(environ, key, text) ? 0 : -1;
+
+    Py_XDECREF(key);
+    Py_XDECREF(text);
+    return result;
+}
+
+PyDoc_STRVAR(environ_doc, "_cgi_environ($self, /)\n--\n\n\
+dict: what a script finds in os.environ: add_cgi_vars(), and as build_cgi_env() has it.");
+
+static PyObject *request_cgi_environ(PyObject *op, PyObject *unused)
+{
+    mp_request *self = (mp_request *)op;
+    request_rec *r;
+    PyObject *environ, *done = request_add_cgi_vars(op, NULL);
+
+    Py_XDECREF(done);
+    if (!done || !(r = mp_request_record(self)) || !(environ = PyDict_New())) {
+        return NULL;
+    }
+    /* A copy: making objects can run the garbage collector, and so anything. */
+    const apr_array_header_t *entries =
+        apr_table_elts(apr_table_copy(r->pool, r->subprocess_env));
+    const char *password = apr_table_get(r->headers_in, "Authorization");
+    int failed = add_variable(environ, "GATEWAY_INTERFACE", "Python-CGI/1.1") != 0 ||
+                 (password && add_variable(environ, "HTTP_AUTHORIZATION", password) != 0);
+    for (int i = 0; !failed && i < entries->nelts; i++) {
+        const apr_table_entry_t *entry = &APR_ARRAY_IDX(entries, i, apr_table_entry_t);
+        failed = entry->key && add_variable(environ, entry->key, entry->val) != 0;
+    }
+    if (failed) {
+        Py_CLEAR(environ);
+    }
+    return environ;
+}
+
+/* Header */
+
+/* What is wrong with a line, or NULL; line has no end of line. */
+static const char *complaint(const char *line)
+{
+    const char *value = ap_scan_http_token(line);
+
+    if (strlen(line) > MOST_LINE) {
+        return "is too long";
+    }
+    if (value == line || *value != ':') {
+        return "is no 'Name: value'";
+    }
+    if (*ap_scan_http_field_content(value)) {
+        return "contains a control character";
+    }
+    if (!ap_cstr_casecmpn(line, "Status:", 7)) {
+        value += 1 + strspn(value + 1, " \t");
+        if (value[0] < '1' || value[0] > '9' || !apr_isdigit(value[1]) || !apr_isdigit(value[2]) ||
+            apr_isdigit(value[3])) {
+            return "names no status of three digits";
+        }
+    }
+    return NULL;
+}
+
+/* The lines of a header up to the empty one, in pool; NULL with ValueError. */
+static apr_array_header_t *split(apr_pool_t *pool, char *text)
+{
+    apr_array_header_t *lines = apr_array_make(pool, 8, sizeof(char *));
+    char *next;
+
+    for (char *line = text; line && *line; line = next) {
+        const char *wrong;
+        char *end = strchr(line, '\n');
+        next = end ? end + 1 : NULL;
+        end = end ? end : line + strlen(line);
+        if (end > line && end[-1] == '\r') {
+            end--;
+        }
+        *end = '\0';
+        if (!*line) {
+            break;
+        }
+        if (!strcmp(line, CGITB_LINE)) {
+            continue;
+        }
+        if ((wrong = complaint(line))) {
+            PyErr_Format(PyExc_ValueError, "'%.100s' %s",
+                         ap_escape_logitem(pool, apr_pstrndup(pool, line, 100)), wrong);
+            return NULL;
+        }
+        APR_ARRAY_PUSH(lines, const char *) = line;
+    }
+    return lines;
+}
+
+typedef struct {
+    const apr_array_header_t *lines;
+    int next;
+} line_source;
+
+/* For Apache: the next line, with its end. */
+static int give_line(char *buffer, int size, void *data)
+{
+    line_source *source = data;
+    const char *line = "";
+
+    if (source->next < source->lines->nelts) {
+        line = APR_ARRAY_IDX(source->lines, source->next++, const char *);
+    }
+    apr_snprintf(buffer, (apr_size_t)size, "%s\n", line);
+    return 1;
+}
+
+PyDoc_STRVAR(scan_header_doc, "_scan_header($self, header, /)\n--\n\n\
+Take over the header (bytes, up to its empty line) of a script's response.\n\n\
+Returns (status, location): what to answer with instead of the body, 0 for nothing;\n\
+and Location if the script set no status.\n\
+Raises ValueError if it is malformed, with the line and what is wrong.");
+
+static PyObject *request_scan_header(PyObject *op, PyObject *header)
+{
+    mp_request *self = (mp_request *)op;
+    request_rec *r = mp_request_record(self);
+    line_source source = {0};
+    mp_blocking blocking;
+    char *data;
+    Py_ssize_t size;
+
+    if (!r || PyBytes_AsStringAndSize(header, &data, &size) != 0) {
+        return NULL;
+    }
+    if (memchr(data, '\0', (size_t)size)) {
+        PyErr_SetString(PyExc_ValueError, "it contains NUL");
+        return NULL;
+    }
+    source.lines = split(r->pool, apr_pstrmemdup(r->pool, data, (apr_size_t)size));
+    if (!source.lines) {
+        return NULL;
+    }
+    /* Of the file, a source: not that of what it prints. */
+    ap_set_content_type(r, NULL);
+    /* Logs what it drops. */
+    mp_blocking_begin(&blocking, self->context->conn);
+    int status =
+        ap_scan_script_header_err_core_ex(r, NULL, give_line, &source, APLOG_MODULE_INDEX);
+    mp_blocking_end(&blocking);
+    const char *location =
+        r->status == HTTP_OK ? apr_table_get(r->headers_out, "Location") : NULL;
+    return Py_BuildValue("(iN)", status, mp_str_from_fs(location));
+}
+
+PyDoc_STRVAR(redirect_doc, "_redirect_locally($self, location, /)\n--\n\n\
+Answer with what a GET of location (path and query) gives (RFC 3875, 6.2.2).");
+
+static PyObject *request_redirect_locally(PyObject *op, PyObject *location)
+{
+    mp_request *self = (mp_request *)op;
+    request_rec *r = mp_request_record(self);
+    mp_blocking blocking;
+    char *target;
+
+    if (!r || !(target = mp_fs_from_object(r->pool, location, "location"))) {
+        return NULL;
+    }
+    mp_blocking_begin(&blocking, self->context->conn);
+    ap_discard_request_body(r);
+    /* Not of the other request, which has no body. */
+    apr_table_unset(r->headers_in, "Content-Length");
+    apr_table_unset(r->headers_in, "Transfer-Encoding");
+    r->method = "GET";
+    r->method_number = M_GET;
+    ap_internal_redirect_handler(target, r);
+    mp_blocking_end(&blocking);
+    Py_RETURN_NONE;
+}
+
+PyDoc_STRVAR(send_raw_doc, "_send_raw($self, /)\n--\n\n\
+Have what is written be the whole response, header included (RFC 3875, section 5).\n\
+False if this protocol has no such thing.");
+
+static PyObject *request_send_raw(PyObject *op, PyObject *unused)
+{
+    request_rec *r = mp_request_record((mp_request *)op);
+    ap_filter_t *filter;
+
+    if (!r) {
+        return NULL;
+    }
+    if (r->proto_num >= HTTP_VERSION(2, 0) || r->connection->master || r->main) {
+        Py_RETURN_FALSE;
+    }
+    filter = r->proto_output_filters;
+    while (filter && filter->frec->ftype < AP_FTYPE_CONNECTION) {
+        filter = filter->next;
+    }
+    r->output_filters = r->proto_output_filters = filter;
+    r->connection->keepalive = AP_CONN_CLOSE; /* nobody knows where it ends */
+    Py_RETURN_TRUE;
+}
+
+PyMethodDef mp_request_cgi[] = {
+    {"add_cgi_vars", request_add_cgi_vars, METH_NOARGS, add_cgi_vars_doc},
+    {"_cgi_environ", request_cgi_environ, METH_NOARGS, environ_doc},
+    {"_scan_header", request_scan_header, METH_O, scan_header_doc},
+    {"_redirect_locally", request_redirect_locally, METH_O, redirect_doc},
+    {"_send_raw", request_send_raw, METH_NOARGS, send_raw_doc},
+    {NULL},
+};
