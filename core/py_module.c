@@ -10,6 +10,7 @@
 #include "py_request.h"
 #include "py_server.h"
 #include "py_table.h"
+#include "py_working_directory.h"
 
 static struct PyModuleDef apache_module;
 
@@ -98,7 +99,9 @@ static int apache_exec(PyObject *module)
     state->phase_names = make_phase_names();
     if (!state->phase_names || PyModule_AddObjectRef(module, "_phases", state->phase_names) != 0 ||
         PyModule_AddStringConstant(module, "version", MP_VERSION) != 0 ||
-        PyModule_AddFunctions(module, mp_query_functions) != 0 || mp_constants_add(module) != 0 ||
+        PyModule_AddFunctions(module, mp_query_functions) != 0 ||
+        PyModule_AddFunctions(module, mp_working_directory_functions) != 0 ||
+        mp_constants_add(module) != 0 ||
         mp_request_setup(module, state) != 0 || mp_connection_setup(module, state) != 0 ||
         mp_server_setup(module, state) != 0 || mp_finfo_setup(module, state) != 0 ||
         mp_filter_setup(module, state) != 0 || mp_table_setup(module, state) != 0) {

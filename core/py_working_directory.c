@@ -1,0 +1,159 @@
+#include "py_working_directory.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <pthread.h>
+#include <sched.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "py_convert.h"
+#include "py_errors.h"
+#include "py_interp.h"
+
+/* Where a thread cannot have a current directory of its own, the threads take turns. The
+ * directory is the process's, so this is, too. Recursive: a subrequest may be for a script. */
+static pthread_mutex_t turn;
+static pthread_once_t turn_is_made = PTHREAD_ONCE_INIT;
+
+/* What leave() goes back to. */
+typedef struct {
+    int directory; /* descriptor */
+    mode_t mask;
+    int is_locked;
+} place;
+
+#define PLACE_NAME "mod_python.place"
+
+static void make_turn(void)
+{
+    pthread_mutexattr_t attributes;
+
+    pthread_mutexattr_init(&attributes);
+    pthread_mutexattr_settype(&attributes, PTHREAD_MUTEX_RECURSIVE);
+    pthread_mutex_init(&turn, &attributes);
+    pthread_mutexattr_destroy(&attributes);
+}
+
+/* Gives the calling thread a current directory and a umask of its own, as they are now.
+ * Whoever shares them with it, a thread that it has started for instance, keeps the old
+ * ones. A system may refuse: containers often do. */
+static int separate_thread(int may_separate)
+{
+#ifdef CLONE_FS
+    return may_separate ? unshare(CLONE_FS) : -1;
+#else
+    return -1;
+#endif
+}
+
+/* Goes back; must not hold. */
+static void go_back(const place *before)
+{
+    if (before->directory >= 0) {
+        int rv = fchdir(before->directory);
+        (void)rv; /* it was the current one: nothing refuses it */
+        umask(before->mask);
+        close(before->directory);
+    }
+    if (before->is_locked) {
+        pthread_mutex_unlock(&turn);
+    }
+}
+
+/* 0, or an errno; must not hold. */
+static int go(const char *path, int may_separate, place *before)
+{
+    int error;
+
+    before->directory = -1;
+    before->is_locked = 0;
+    if (separate_thread(may_separate) != 0) {
+        pthread_once(&turn_is_made, make_turn);
+        pthread_mutex_lock(&turn);
+        before->is_locked = 1;
+    }
+    before->directory = open(".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+#ifdef O_PATH
+    if (before->directory < 0) { /* it may be one that this user cannot list */
+        before->directory = open(".", O_PATH | O_DIRECTORY | O_CLOEXEC);
+    }
+#endif
+    if (before->directory >= 0) {
+        before->mask = umask(077); /* meanwhile: nothing becomes more readable */
+        umask(before->mask);
+        if (chdir(path) == 0) {
+            return 0;
+        }
+    }
+    error = errno;
+    go_back(before);
+    return error;
+}
+
+static void forget_place(PyObject *capsule)
+{
+    PyMem_Free(PyCapsule_GetPointer(capsule, PLACE_NAME));
+}
+
+PyDoc_STRVAR(enter_doc, "_enter_directory(path, may_separate=1, /)\n--\n\n\
+Make path (str) the calling thread's current directory: its own, where the system\n\
+can do that; else other threads that call this wait for _leave_directory().\n\
+may_separate: 0 has them wait in any case.\n\n\
+Returns what _leave_directory() takes. Raises OSError.");
+
+static PyObject *enter_directory(PyObject *module, PyObject *args)
+{
+    PyObject *path = NULL, *capsule;
+    mp_released released;
+    int may_separate = 1, error;
+    place *before;
+
+    if (!PyArg_ParseTuple(args, "O&|p:_enter_directory", PyUnicode_FSConverter, &path,
+                          &may_separate)) {
+        return NULL;
+    }
+    before = PyMem_Malloc(sizeof(*before));
+    capsule = before ? PyCapsule_New(before, PLACE_NAME, forget_place) : PyErr_NoMemory();
+    if (!capsule) {
+        PyMem_Free(before);
+        Py_DECREF(path);
+        return NULL;
+    }
+    mp_interp_release(&released);
+    error = go(PyBytes_AS_STRING(path), may_separate, before);
+    mp_interp_reacquire(&released);
+    if (error) {
+        errno = error;
+        PyErr_SetFromErrnoWithFilenameObject(PyExc_OSError, path);
+        Py_CLEAR(capsule);
+    }
+    Py_DECREF(path);
+    return capsule;
+}
+
+PyDoc_STRVAR(leave_doc, "_leave_directory(place, /)\n--\n\n\
+Go back to the directory, and the umask, of before _enter_directory(), which the same\n\
+thread must have called.");
+
+static PyObject *leave_directory(PyObject *module, PyObject *capsule)
+{
+    place *before = PyCapsule_GetPointer(capsule, PLACE_NAME);
+    mp_released released;
+
+    if (!before) {
+        return NULL;
+    }
+    mp_interp_release(&released);
+    go_back(before);
+    mp_interp_reacquire(&released);
+    before->directory = -1;
+    before->is_locked = 0;
+    Py_RETURN_NONE;
+}
+
+PyMethodDef mp_working_directory_functions[] = {
+    {"_enter_directory", enter_directory, METH_VARARGS, enter_doc},
+    {"_leave_directory", leave_directory, METH_O, leave_doc},
+    {NULL},
+};
