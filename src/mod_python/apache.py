@@ -7,6 +7,7 @@ It can be imported inside httpd only, where the module `_apache` is built in.
 # mypy: implicit-reexport
 
 import os
+import sys
 from typing import TYPE_CHECKING, Any
 
 import _apache
@@ -21,6 +22,10 @@ if TYPE_CHECKING:
     from types import ModuleType
 
     from mod_python._logging import LogHandler as LogHandler
+
+# For this package's own modules.
+_enter_directory = _apache._enter_directory
+_leave_directory = _apache._leave_directory
 
 #: Obsolete alias of table (manual, 4.5.1).
 make_table = _apache.table
@@ -126,6 +131,34 @@ def build_cgi_env(req: _apache.mp_request) -> "_apache.mp_table":
     if password is not None:
         env["HTTP_AUTHORIZATION"] = password
     return env
+
+
+def setup_cgi(req: _apache.mp_request) -> tuple[Any, Any, Any]:
+    """Have os.environ, sys.stdin, sys.stdout and the current directory be a CGI script's.
+
+    What is then printed is the response, beginning with its header. The handler
+    must call restore_nocgi(), in the same thread.
+
+    Returns:
+        os.environ, sys.stdin and sys.stdout.
+    """
+    from mod_python import _cgi  # which needs this module
+
+    _cgi.Run(req)
+    return os.environ, sys.stdin, sys.stdout
+
+
+def restore_nocgi(env: Any, si: Any, so: Any) -> None:
+    """Undo setup_cgi(), whose results it takes; what was printed is sent.
+
+    Raises:
+        SERVER_RETURN: What was printed is no response, or calls for another one.
+    """
+    from mod_python import _cgi
+
+    status = _cgi.end_current()
+    if status != _apache.OK:
+        raise SERVER_RETURN(status)
 
 
 if not TYPE_CHECKING:  # a type checker would take any name then

@@ -1,0 +1,287 @@
+"""One run of a CGI script: what it is given of a request, and what it answers (RFC 3875)."""
+
+import builtins
+import contextlib
+import gc
+import io
+import os
+import re
+import sys
+from types import CodeType, ModuleType
+from typing import TYPE_CHECKING, Any, TextIO
+from urllib.parse import unquote
+
+from mod_python import _errors, _script, _script_modules, apache
+from mod_python._script import Script, current
+
+if TYPE_CHECKING:
+    from _apache import _Place, mp_request
+    from _typeshed import ReadableBuffer, WriteableBuffer
+
+__all__ = ["Run", "end_current"]
+
+#: Bytes of a response's header; many times what browsers take.
+MOST_HEADER = 65536
+
+_END_OF_HEADER = re.compile(rb"(?:\A|\n)\r?\n")
+_STATUS_LINE = re.compile(rb"HTTP/\d\.\d(?=[ \t])")
+
+# What Python has for the streams of a process in the locale of C.
+_ENCODING = "utf-8"
+_ON_ERROR = "surrogateescape"
+
+
+class _Body(io.RawIOBase):
+    """The request's body, as a file."""
+
+    def __init__(self, req: "mp_request") -> None:
+        self._req = req
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: "WriteableBuffer") -> int:
+        view = memoryview(buffer)
+        before = current.set(None)  # input filters are not the script's
+        try:
+            data = self._req.read(len(view))
+        finally:
+            current.reset(before)
+        view[: len(data)] = data
+        return len(data)
+
+
+class _Response(io.BufferedIOBase):
+    """What a script prints: a header, and what goes to the client as it comes."""
+
+    def __init__(self, req: "mp_request", is_raw: bool) -> None:
+        """
+        Args:
+            req: The request.
+            is_raw: The script sends a status line itself, and all of the header.
+        """
+        self._req = req
+        self._is_raw = is_raw
+        self._header = b""
+        self._is_in_body = False
+        self._is_unsent = False
+        self._is_broken = False
+        #: Nothing more is wanted of it.
+        self.is_over = False
+        #: Its end goes with what is unsent: flush() need not.
+        self.is_ending = False
+        #: What to answer with instead; 0: with what it prints.
+        self.status = 0
+        #: The path of this server to answer with instead.
+        self.location: str | None = None
+
+    def writable(self) -> bool:
+        return True
+
+    def write(self, data: "ReadableBuffer") -> int:
+        """Take the next bytes.
+
+        Raises:
+            OSError: The client has gone, or no response can become of it.
+        """
+        size = len(data) if isinstance(data, bytes) else memoryview(data).nbytes
+        if self._is_in_body and not self.is_over:
+            before = current.set(None)  # output filters are not the script's
+            try:
+                self._req.write(data, 0)
+            finally:
+                current.reset(before)
+            self._is_unsent = True
+        elif self._is_broken:
+            raise BrokenPipeError("the header printed before was malformed")
+        elif not self.is_over:
+            self._header += data
+            self._look_for_end()
+        return size
+
+    def flush(self) -> None:
+        """Send what there is of the body to the client."""
+        if self._is_unsent and not (self.is_over or self.is_ending):
+            self._is_unsent = False
+            before = current.set(None)
+            try:
+                self._req.flush()
+            finally:
+                current.reset(before)
+
+    def finish(self) -> None:
+        """The script has ended."""
+        if not (self._is_in_body or self.is_over):
+            shown = f": '{self._header[-100:].decode('ascii', 'backslashreplace')}'" if self._header else ""
+            self._fail(
+                f"KK0141: {self._req.filename} ended before its header did{shown}: "
+                "print an empty line behind the header"
+            )
+        self.is_over = True
+
+    def abandon(self) -> None:
+        """The script has failed: what it prints from now on is ignored."""
+        self.is_over = True
+
+    def _look_for_end(self) -> None:
+        if self._is_raw and self._req._send_raw():
+            body, self._header = self._header, b""
+        else:
+            end = _END_OF_HEADER.search(self._header)
+            if end is None:
+                if len(self._header) > MOST_HEADER:
+                    self._malformed(f"it is longer than {MOST_HEADER} bytes")
+                return
+            header, body = self._header[: end.end()], self._header[end.end() :]
+            self._header = b""
+            if not self._take_header(_STATUS_LINE.sub(b"Status:", header, 1) if self._is_raw else header):
+                return
+        self._is_in_body = True
+        if body:
+            self.write(body)
+
+    def _take_header(self, header: bytes) -> bool:
+        """Whether the body is to be sent."""
+        try:
+            self.status, location = self._req._scan_header(header)
+        except ValueError as error:
+            self._malformed(str(error))
+            return False
+        if location is not None and not self.status:
+            if location.startswith("/"):
+                self.location = location
+            else:
+                self.status = apache.HTTP_MOVED_TEMPORARILY
+        self.is_over = self.status != 0 or self.location is not None
+        return not self.is_over
+
+    def _malformed(self, reason: str) -> None:
+        self._is_broken = True
+        self._fail(f"KK0140: malformed header from script {self._req.filename}: {reason}")
+
+    def _fail(self, message: str) -> None:
+        self._req.log_error(message, apache.APLOG_ERR)
+        self.status = apache.HTTP_INTERNAL_SERVER_ERROR
+        self.is_over = True
+
+
+def _arguments(req: "mp_request") -> list[str]:
+    """sys.argv: with the words of a search, if the query is one (RFC 3875, 4.4)."""
+    words = req.args
+    if not words or "=" in words or req.method not in ("GET", "HEAD"):
+        return [req.filename or ""]
+    return [req.filename or "", *(unquote(word, errors="surrogateescape") for word in words.split("+"))]
+
+
+class Run:
+    """A script between its beginning and its end, in the thread that made this."""
+
+    def __init__(self, req: "mp_request") -> None:
+        self._req = req
+        file = req.filename or ""
+        directory, name = os.path.split(file)
+        self._response = _Response(req, name.startswith("nph-"))
+        self._script = Script(
+            req._cgi_environ(),
+            _arguments(req),
+            [directory, *sys.path],
+            self._open_stdin,
+            io.TextIOWrapper(self._response, _ENCODING, _ON_ERROR, "\n"),  # type: ignore[type-var]
+            self._response,
+        )
+        self._script.run = self
+        self._place: _Place | None = apache._enter_directory(directory)
+        self._before = current.get()
+        current.set(self._script)
+
+    def _open_stdin(self) -> TextIO:
+        return io.TextIOWrapper(io.BufferedReader(_Body(self._req)), _ENCODING, _ON_ERROR)
+
+    def execute(self, code: CodeType) -> None:
+        """Run a script's code as `__main__`.
+
+        Raises:
+            Exception: What the script did not catch, unless its own sys.excepthook did.
+        """
+        main = ModuleType("__main__")
+        namespace = vars(main)
+        namespace["__file__"] = self._req.filename
+        namespace["__builtins__"] = builtins
+        self._script.modules["__main__"] = main
+        try:
+            exec(code, namespace)
+        except SystemExit as error:
+            if error.code is not None and not isinstance(error.code, int):
+                print(error.code, file=sys.stderr)
+        except BaseException as error:
+            if self._script.excepthook is None or self._req.connection.aborted:
+                raise
+            self._req.log_error(f"KK0142: {_errors.describe(error)}", apache.APLOG_ERR)
+            self._script.excepthook(type(error), error, error.__traceback__)
+
+    def end(self) -> int:
+        """The script has come to its end: what it printed is sent.
+
+        Returns:
+            The status for Apache.
+
+        Raises:
+            OSError: The client has gone.
+        """
+        try:
+            self._script.end()
+            self._response.is_ending = True
+            for stream in (self._script.stdout, self._script.assigned.get("stdout")):
+                with contextlib.suppress(AttributeError, ValueError):  # it may be anything, or closed
+                    stream.flush()
+            self._response.finish()
+        finally:
+            self._leave()
+        if self._response.location is not None:
+            self._req._redirect_locally(self._response.location)
+        return self._response.status
+
+    def fail(self) -> None:
+        """The script has raised an exception, which decides what is answered."""
+        self._response.abandon()
+        try:
+            self._script.end()
+        finally:
+            self._leave()
+
+    def _leave(self) -> None:
+        """Have everything be as it was before."""
+        if self._place is None:
+            return
+        self._response.abandon()
+        current.set(self._before)
+        place, self._place = self._place, None
+        apache._leave_directory(place)
+        modules = self._script.modules
+        _script_modules.release(self._script)
+        main = modules.pop("__main__", None)
+        namespace = vars(main) if main is not None else {}
+        del main
+        # What is in cycles: files that are to be closed, locks to be let go.
+        is_cyclic = len(modules) > 0 or sys.getrefcount(namespace) > 2
+        modules.clear()
+        del namespace
+        if is_cyclic:
+            gc.collect(1)
+
+
+def end_current() -> int:
+    """Run.end() of the calling thread's script.
+
+    Raises:
+        RuntimeError: There is none.
+    """
+    script = current.get()
+    if script is None:
+        raise RuntimeError("restore_nocgi() without setup_cgi() before it in this thread")
+    run: Run = script.run
+    return run.end()
+
+
+_script.install()
+_script_modules.install()

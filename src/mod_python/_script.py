@@ -1,0 +1,397 @@
+"""What a CGI script has of its own, while others run in other threads.
+
+A script takes the environment, the standard streams, sys.argv, sys.path and
+sys.excepthook to be its process's. Here they are the script's: what `os` and `sys`
+have under these names is a proxy, or a property of the module `sys`, and asks which
+script the calling context belongs to (a ContextVar, so that coroutines know it too;
+a thread inherits it from the one that starts it). Outside of scripts everything is
+as it was.
+"""
+
+import atexit
+import contextvars
+import functools
+import io
+import os
+import subprocess
+import sys
+import threading
+from collections.abc import Callable, Iterator, Mapping, MutableMapping
+from types import ModuleType
+from typing import Any, Protocol, TextIO
+
+__all__ = ["Script", "current", "install"]
+
+#: The script that the calling context belongs to.
+current: contextvars.ContextVar["Script | None"] = contextvars.ContextVar("script", default=None)
+
+_SYS = vars(sys)
+
+
+class Output(Protocol):
+    """Where a script's response goes."""
+
+    def write(self, data: bytes, /) -> int:
+        """Write all of data."""
+
+
+class Script:
+    """One run of a script."""
+
+    __slots__ = (
+        "_open_stdin", "_stdin", "argv", "assigned", "environ", "excepthook", "exits", "importing",
+        "known", "modules", "output", "path", "run", "stderr", "stdout", "threads",
+    )  # fmt: skip
+
+    def __init__(
+        self,
+        environ: dict[str, str],
+        argv: list[str],
+        path: list[str],
+        open_stdin: Callable[[], TextIO],
+        stdout: TextIO,
+        output: Output,
+    ) -> None:
+        """
+        Args:
+            environ: os.environ.
+            argv: sys.argv.
+            path: sys.path.
+            open_stdin: Makes sys.stdin when it is first asked for.
+            stdout: sys.stdout.
+            output: What stdout ends in.
+        """
+        self.environ = environ
+        self.argv: Any = argv
+        self.path: Any = path
+        self._open_stdin = open_stdin
+        self._stdin: Any = None
+        self.stdout: Any = stdout
+        self.output = output
+        #: The _cgi.Run that made it.
+        self.run: Any = None
+        #: None, and excepthook: as outside.
+        self.stderr: Any = None
+        self.excepthook: Any = None
+        #: The streams that it has assigned others for, by name.
+        self.assigned: dict[str, Any] = {}
+        #: Its own modules, and what is none of them, by name: see _script_modules.
+        self.modules: dict[str, ModuleType] = {}
+        self.known: tuple[tuple[str, ...], set[str]] | None = None
+        self.importing = threading.RLock()
+        self.threads: list[threading.Thread] = []
+        self.exits: list[Callable[[], object]] = []
+
+    @property
+    def stdin(self) -> Any:
+        """sys.stdin."""
+        if self._stdin is None:
+            self._stdin = self._open_stdin()
+        return self._stdin
+
+    @stdin.setter
+    def stdin(self, value: Any) -> None:
+        self._stdin = value
+
+    def owns(self, namespace: Mapping[str, Any] | None) -> bool:
+        """Whether these are the globals of the script, or of one of its modules."""
+        if namespace is None:
+            return False
+        module = self.modules.get(namespace.get("__name__", ""))
+        return module is not None and vars(module) is namespace
+
+    def end(self) -> None:
+        """What ends a process: threads are waited for, and what atexit was given runs."""
+        for thread in self.threads:
+            if thread.is_alive():
+                thread.join()
+        while self.exits:
+            try:
+                self.exits.pop()()
+            except Exception as error:
+                sys.excepthook(type(error), error, error.__traceback__)
+
+
+def _caller_is_own(script: Script) -> bool:
+    """Whether the function that this one's caller replaces was called by the script itself."""
+    return script.owns(sys._getframe(2).f_globals)
+
+
+# sys
+
+
+class _Stream:
+    """sys.stdin, sys.stdout, sys.stderr: the script's, or else what it was before."""
+
+    def __init__(self, name: str, outside: Any) -> None:
+        self._name = name
+        self.outside = outside
+
+    def _find(self) -> Any:
+        script = current.get()
+        stream = None if script is None else getattr(script, self._name)
+        return self.outside if stream is None else stream
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._find(), name)
+
+    # Without __getattr__, for print().
+    write = property(lambda self: self._find().write)
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._find())
+
+    def __next__(self) -> str:
+        return next(self._find())
+
+    def __enter__(self) -> Any:
+        return self._find().__enter__()
+
+    def __exit__(self, *exc_info: object) -> None:
+        self._find().__exit__(*exc_info)
+
+    def __repr__(self) -> str:
+        return repr(self._find())
+
+
+io.TextIOBase.register(_Stream)
+
+
+def _stream(name: str) -> property:
+    """A script sees the proxy, so that a module which keeps it has the next script's, too;
+    or what it has assigned."""
+
+    def get(module: ModuleType) -> Any:
+        proxy = _SYS[name]
+        script = current.get()
+        if script is None:
+            return proxy.outside
+        return getattr(script, name) if name in script.assigned else proxy
+
+    def assign(module: ModuleType, value: Any) -> None:
+        proxy = _SYS[name]
+        script = current.get()
+        if script is None:
+            proxy.outside = value
+        elif value is proxy:
+            if name in script.assigned:
+                setattr(script, name, script.assigned.pop(name))
+        else:
+            script.assigned.setdefault(name, getattr(script, name))
+            setattr(script, name, value)
+
+    return property(get, assign)
+
+
+def _first_stream(name: str) -> property:
+    """sys.__stdout__ and the like."""
+
+    def get(module: ModuleType) -> Any:
+        return _SYS[f"__{name}__"] if current.get() is None else _SYS[name]
+
+    return property(get, lambda module, value: _SYS.__setitem__(f"__{name}__", value))
+
+
+def _attribute(name: str) -> property:
+    """What a script has of its own from its start, or once it has assigned it."""
+
+    def get(module: ModuleType) -> Any:
+        script = current.get()
+        value = None if script is None else getattr(script, name)
+        return _SYS[name] if value is None else value
+
+    def assign(module: ModuleType, value: Any) -> None:
+        script = current.get()
+        if script is None:
+            _SYS[name] = value
+        else:
+            setattr(script, name, value)
+
+    return property(get, assign)
+
+
+class _Sys(ModuleType):
+    """The class of the module sys."""
+
+    stdin = _stream("stdin")
+    stdout = _stream("stdout")
+    stderr = _stream("stderr")
+    __stdin__ = _first_stream("stdin")
+    __stdout__ = _first_stream("stdout")
+    __stderr__ = _first_stream("stderr")
+    argv = _attribute("argv")
+    path = _attribute("path")
+    excepthook = _attribute("excepthook")
+
+
+# os
+
+
+class _Environ(MutableMapping[str, str]):
+    """os.environ: the script's, or else the process's."""
+
+    def __init__(self, outside: MutableMapping[str, str]) -> None:
+        self._outside = outside
+
+    def _find(self) -> MutableMapping[str, str]:
+        script = current.get()
+        return self._outside if script is None else script.environ
+
+    def __getitem__(self, key: str) -> str:
+        return self._find()[key]
+
+    def __setitem__(self, key: str, value: str) -> None:
+        for text in (key, value):
+            if not isinstance(text, str):
+                raise TypeError(f"str expected, not {type(text).__name__}")
+        self._find()[key] = value
+
+    def __delitem__(self, key: str) -> None:
+        del self._find()[key]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(list(self._find()))
+
+    def __len__(self) -> int:
+        return len(self._find())
+
+    def __contains__(self, key: object) -> bool:
+        return key in self._find()
+
+    def __repr__(self) -> str:
+        return f"environ({dict(self)!r})"
+
+    def copy(self) -> dict[str, str]:
+        """A dict of it."""
+        return dict(self._find())
+
+    def __or__(self, other: Mapping[str, str]) -> dict[str, str]:
+        return {**self, **other}
+
+    def __ror__(self, other: Mapping[str, str]) -> dict[str, str]:
+        return {**other, **self}
+
+    def __ior__(self, other: Mapping[str, str]) -> "_Environ":
+        self.update(other)
+        return self
+
+
+class _EnvironBytes(MutableMapping[bytes, bytes]):
+    """os.environb: the same as bytes."""
+
+    def __getitem__(self, key: bytes) -> bytes:
+        return os.fsencode(os.environ[os.fsdecode(key)])
+
+    def __setitem__(self, key: bytes, value: bytes) -> None:
+        os.environ[os.fsdecode(key)] = os.fsdecode(value)
+
+    def __delitem__(self, key: bytes) -> None:
+        del os.environ[os.fsdecode(key)]
+
+    def __iter__(self) -> Iterator[bytes]:
+        return map(os.fsencode, os.environ)
+
+    def __len__(self) -> int:
+        return len(os.environ)
+
+
+# Functions that know the process only
+
+
+def _replace(owner: Any, name: str, make: Callable[[Callable[..., Any]], Callable[..., Any]]) -> None:
+    original = getattr(owner, name)
+    setattr(owner, name, functools.wraps(original)(make(original)))
+
+
+def _popen_init(original: Callable[..., None]) -> Callable[..., None]:
+    """subprocess.Popen(): a script's children have its environment."""
+    position = original.__code__.co_varnames.index("env") - 1
+
+    def __init__(self: Any, *args: Any, **keywords: Any) -> None:
+        script = current.get()
+        if script is not None and len(args) <= position and keywords.get("env") is None:
+            keywords["env"] = script.environ
+        original(self, *args, **keywords)
+
+    return __init__
+
+
+def _system(original: Callable[[Any], int]) -> Callable[[Any], int]:
+    """os.system(): what the command prints is printed by the script."""
+
+    def system(command: Any) -> int:
+        script = current.get()
+        if script is None:
+            return original(command)
+        sys.stdout.flush()
+        with subprocess.Popen(
+            command, shell=True, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE
+        ) as process:
+            assert process.stdout is not None
+            while data := process.stdout.read1(65536):  # type: ignore[attr-defined]
+                script.output.write(data)
+        return process.returncode << 8 if process.returncode >= 0 else -process.returncode
+
+    return system
+
+
+def _thread_start(original: Callable[..., None]) -> Callable[..., None]:
+    """Thread.start(): a script's threads are the script's, which does not end before them."""
+
+    def start(self: threading.Thread) -> None:
+        script = current.get()
+        if script is None:
+            return original(self)
+        context, run = contextvars.copy_context(), self.run
+
+        def run_in_script() -> None:
+            try:
+                context.run(run)
+            finally:
+                vars(self).pop("run", None)
+
+        if not self.daemon and _caller_is_own(script):
+            script.threads.append(self)
+        self.run = run_in_script  # type: ignore[method-assign]
+        return original(self)
+
+    return start
+
+
+def _atexit_register(original: Callable[..., Any]) -> Callable[..., Any]:
+    """atexit.register(): at the end of the script, if it is called by the script itself."""
+
+    def register(function: Callable[..., object], *args: Any, **keywords: Any) -> Callable[..., object]:
+        script = current.get()
+        if script is None or not _caller_is_own(script):
+            return original(function, *args, **keywords)  # type: ignore[no-any-return]
+        script.exits.append(functools.partial(function, *args, **keywords))
+        return function
+
+    return register
+
+
+def _atexit_unregister(original: Callable[..., None]) -> Callable[..., None]:
+    def unregister(function: Callable[..., object]) -> None:
+        script = current.get()
+        if script is not None:
+            script.exits[:] = [call for call in script.exits if call.func != function]  # type: ignore[attr-defined]
+        original(function)
+
+    return unregister
+
+
+def install() -> None:
+    """Prepare this interpreter for scripts; once."""
+    if isinstance(sys, _Sys):
+        return
+    for name in ("stdin", "stdout", "stderr"):
+        _SYS[name] = _Stream(name, _SYS[name])
+    sys.__class__ = _Sys
+    os.environ = _Environ(os.environ)  # type: ignore[assignment]  # noqa: B003
+    os.environb = _EnvironBytes()  # type: ignore[assignment]
+    _replace(subprocess.Popen, "__init__", _popen_init)
+    _replace(os, "system", _system)
+    _replace(threading.Thread, "start", _thread_start)
+    _replace(atexit, "register", _atexit_register)
+    _replace(atexit, "unregister", _atexit_unregister)
