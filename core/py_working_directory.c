@@ -125,7 +125,7 @@ static PyObject *enter_directory(PyObject *module, PyObject *args)
     mp_interp_reacquire(&released);
     if (error) {
         errno = error;
-        PyErr_SetFromErrnoWithFilenameObject(PyExc_OSError, path);
+        PyErr_SetFromErrnoWithFilenameObject(PyExc_OSError, PyTuple_GET_ITEM(args, 0));
         Py_CLEAR(capsule);
     }
     Py_DECREF(path);

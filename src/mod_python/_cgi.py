@@ -1,5 +1,6 @@
 """One run of a CGI script: what it is given of a request, and what it answers (RFC 3875)."""
 
+import _io
 import builtins
 import contextlib
 import gc
@@ -11,7 +12,7 @@ from types import CodeType, ModuleType
 from typing import TYPE_CHECKING, Any, TextIO
 from urllib.parse import unquote
 
-from mod_python import _errors, _script, _script_modules, apache
+from mod_python import _errors, _importer, _script, _script_modules, apache
 from mod_python._script import Script, current
 
 if TYPE_CHECKING:
@@ -65,7 +66,8 @@ class _Response(io.BufferedIOBase):
         self._header = b""
         self._is_in_body = False
         self._is_unsent = False
-        self._is_broken = False
+        #: Its header was none.
+        self.is_broken = False
         #: Nothing more is wanted of it.
         self.is_over = False
         #: Its end goes with what is unsent: flush() need not.
@@ -92,7 +94,7 @@ class _Response(io.BufferedIOBase):
             finally:
                 current.reset(before)
             self._is_unsent = True
-        elif self._is_broken:
+        elif self.is_broken:
             raise BrokenPipeError("the header printed before was malformed")
         elif not self.is_over:
             self._header += data
@@ -156,7 +158,7 @@ class _Response(io.BufferedIOBase):
         return not self.is_over
 
     def _malformed(self, reason: str) -> None:
-        self._is_broken = True
+        self.is_broken = True
         self._fail(f"KK0140: malformed header from script {self._req.filename}: {reason}")
 
     def _fail(self, message: str) -> None:
@@ -184,7 +186,7 @@ class Run:
         self._script = Script(
             req._cgi_environ(),
             _arguments(req),
-            [directory, *sys.path],
+            [directory, *_importer.path_without_handlers()],
             self._open_stdin,
             io.TextIOWrapper(self._response, _ENCODING, _ON_ERROR, "\n"),  # type: ignore[type-var]
             self._response,
@@ -213,6 +215,9 @@ class Run:
         except SystemExit as error:
             if error.code is not None and not isinstance(error.code, int):
                 print(error.code, file=sys.stderr)
+        except BrokenPipeError:
+            if not self._response.is_broken:
+                raise
         except BaseException as error:
             if self._script.excepthook is None or self._req.connection.aborted:
                 raise
@@ -232,14 +237,22 @@ class Run:
             self._script.end()
             self._response.is_ending = True
             for stream in (self._script.stdout, self._script.assigned.get("stdout")):
-                with contextlib.suppress(AttributeError, ValueError):  # it may be anything, or closed
-                    stream.flush()
+                self._flush(stream)
             self._response.finish()
         finally:
             self._leave()
         if self._response.location is not None:
             self._req._redirect_locally(self._response.location)
         return self._response.status
+
+    def _flush(self, stream: Any) -> None:
+        try:
+            stream.flush()
+        except (AttributeError, ValueError):
+            pass  # the script has put anything there, or closed it
+        except BrokenPipeError:
+            if not self._response.is_broken:
+                raise
 
     def fail(self) -> None:
         """The script has raised an exception, which decides what is answered."""
@@ -257,17 +270,27 @@ class Run:
         current.set(self._before)
         place, self._place = self._place, None
         apache._leave_directory(place)
-        modules = self._script.modules
         _script_modules.release(self._script)
-        main = modules.pop("__main__", None)
-        namespace = vars(main) if main is not None else {}
-        del main
-        # What is in cycles: files that are to be closed, locks to be let go.
-        is_cyclic = len(modules) > 0 or sys.getrefcount(namespace) > 2
-        modules.clear()
-        del namespace
-        if is_cyclic:
-            gc.collect(1)
+        _forget(self._script.modules)
+
+
+def _forget(modules: dict[str, ModuleType]) -> None:
+    """Let go of a script's modules, and of what they hold: files to be closed, locks."""
+    main = modules.pop("__main__", None)
+    namespaces = [vars(module) for module in (main, *modules.values()) if module is not None]
+    main = None
+    modules.clear()
+    if len(namespaces) == 1 and sys.getrefcount(namespaces[0]) == 2:
+        return  # nothing in it refers to it: it goes now
+    for namespace in namespaces:
+        for value in list(namespace.values()):
+            if isinstance(value, _io._IOBase):
+                # In cycles the garbage collector may close what is beneath it first.
+                with contextlib.suppress(Exception):
+                    value.flush()
+    namespaces.clear()
+    namespace = value = None
+    gc.collect(1)
 
 
 def end_current() -> int:

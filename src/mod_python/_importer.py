@@ -34,7 +34,16 @@ from importlib.util import find_spec, spec_from_file_location
 from types import CodeType, ModuleType
 from typing import Any
 
-__all__ = ["add_directory", "contains", "evaluate_path", "load", "load_file", "path_generation", "set_path"]
+__all__ = [
+    "add_directory",
+    "contains",
+    "evaluate_path",
+    "load",
+    "load_file",
+    "path_generation",
+    "path_without_handlers",
+    "set_path",
+]
 
 #: What tells one version of a file from another: nanoseconds, bytes, inode number.
 _Stamp = tuple[int, int, int]
@@ -138,6 +147,8 @@ _removal = threading.Lock()
 #: By PythonPath: one that refers to sys.path would make that grow at each change.
 _paths: dict[str, list[str]] = {}
 _path_text: str | None = None
+#: Handlers' directories, put at the front of sys.path.
+_added: set[str] = set()
 _path_generation = 0
 
 
@@ -187,6 +198,12 @@ def add_directory(directory: str) -> None:
     directory = directory.rstrip("/") or "/"
     if directory not in sys.path:
         sys.path.insert(0, directory)
+        _added.add(directory)
+
+
+def path_without_handlers() -> list[str]:
+    """sys.path without what add_directory() has put there."""
+    return [directory for directory in sys.path if directory not in _added]
 
 
 # Modules

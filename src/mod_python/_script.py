@@ -335,6 +335,18 @@ def _system(original: Callable[[Any], int]) -> Callable[[Any], int]:
     return system
 
 
+def _thread_init(original: Callable[..., None]) -> Callable[..., None]:
+    """Thread(): Apache's threads count as daemons, a process's first one does not, and others
+    inherit it."""
+
+    def __init__(self: Any, *args: Any, **keywords: Any) -> None:
+        if current.get() is not None and keywords.get("daemon") is None:
+            keywords["daemon"] = False
+        original(self, *args, **keywords)
+
+    return __init__
+
+
 def _thread_start(original: Callable[..., None]) -> Callable[..., None]:
     """Thread.start(): a script's threads are the script's, which does not end before them."""
 
@@ -392,6 +404,7 @@ def install() -> None:
     os.environb = _EnvironBytes()  # type: ignore[assignment]
     _replace(subprocess.Popen, "__init__", _popen_init)
     _replace(os, "system", _system)
+    _replace(threading.Thread, "__init__", _thread_init)
     _replace(threading.Thread, "start", _thread_start)
     _replace(atexit, "register", _atexit_register)
     _replace(atexit, "unregister", _atexit_unregister)

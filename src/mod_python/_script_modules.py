@@ -190,19 +190,11 @@ def _execute(script: Script, name: str, spec: ModuleSpec) -> ModuleType:
             exec(code_of(spec.origin), vars(module))
         elif spec.loader is not None:
             spec.loader.exec_module(module)
-    except BaseException as error:
+    except BaseException:
         if script.modules.pop(name, None) is not None:
             _leave(name)
-        error.__traceback__ = _behind_this_file(error)
         raise
     return script.modules.get(name, module)
-
-
-def _behind_this_file(error: BaseException) -> Any:
-    trace = error.__traceback__
-    while trace is not None and trace.tb_frame.f_code.co_filename == __file__:
-        trace = trace.tb_next
-    return trace
 
 
 # sys.modules
@@ -311,20 +303,33 @@ def _import_statement(original: Callable[..., ModuleType]) -> Callable[..., Modu
     ) -> ModuleType:
         script = current.get()
         if script is not None and script.owns(globals):
-            if level:
-                package = (globals or {}).get("__package__") or ""
-                full = importlib.util.resolve_name("." * level + name, package)
-            else:
-                full = name
-            module = _load(script, full)
+            try:
+                module = _import(script, name, globals or {}, fromlist or (), level)
+            except BaseException as error:
+                # As if the statement had raised it: without these frames.
+                trace = error.__traceback__
+                while trace is not None and trace.tb_frame.f_code.co_filename == __file__:
+                    trace = trace.tb_next
+                error.__traceback__ = trace
+                raise
             if module is not None:
-                if not fromlist:
-                    return script.modules[full.partition(".")[0]] if not level else module
-                _load_parts(script, module, full, fromlist)
                 return module
         return original(name, globals, locals, fromlist, level)
 
     return __import__
+
+
+def _import(
+    script: Script, name: str, globals: Mapping[str, Any], fromlist: Sequence[str], level: int
+) -> ModuleType | None:
+    """What an import statement of the script's is to have; None if that is none of its own."""
+    full = importlib.util.resolve_name("." * level + name, globals.get("__package__") or "") if level else name
+    module = _load(script, full)
+    if module is None or fromlist:
+        if module is not None:
+            _load_parts(script, module, full, fromlist)
+        return module
+    return script.modules[full.partition(".")[0]]
 
 
 def _load_parts(script: Script, module: ModuleType, name: str, fromlist: Sequence[str]) -> None:
