@@ -8,8 +8,9 @@ import io
 import os
 import re
 import sys
+import tempfile
 from types import CodeType, ModuleType
-from typing import TYPE_CHECKING, Any, TextIO
+from typing import IO, TYPE_CHECKING, Any, TextIO
 from urllib.parse import unquote
 
 from mod_python import _errors, _importer, _script, _script_modules, apache
@@ -19,10 +20,13 @@ if TYPE_CHECKING:
     from _apache import _Place, mp_request
     from _typeshed import ReadableBuffer, WriteableBuffer
 
-__all__ = ["Run", "end_current"]
+__all__ = ["Run", "begin", "end_current"]
 
 #: Bytes of a response's header; many times what browsers take.
 MOST_HEADER = 65536
+
+#: Bytes moved at a time.
+BLOCK = 65536
 
 _END_OF_HEADER = re.compile(rb"(?:\A|\n)\r?\n")
 _STATUS_LINE = re.compile(rb"HTTP/\d\.\d(?=[ \t])")
@@ -37,19 +41,33 @@ class _Body(io.RawIOBase):
 
     def __init__(self, req: "mp_request") -> None:
         self._req = req
+        self._file: IO[bytes] | None = None
 
     def readable(self) -> bool:
         return True
 
     def readinto(self, buffer: "WriteableBuffer") -> int:
         view = memoryview(buffer)
-        before = current.set(None)  # input filters are not the script's
-        try:
-            data = self._req.read(len(view))
-        finally:
-            current.reset(before)
+        data = self._read(len(view)) if self._file is None else os.read(self._file.fileno(), len(view))
         view[: len(data)] = data
         return len(data)
+
+    def fileno(self) -> int:
+        """A descriptor, of a temporary file that the rest of the body is put into."""
+        if self._file is None:
+            file = tempfile.TemporaryFile(buffering=0)
+            while data := self._read(BLOCK):
+                file.write(data)
+            file.seek(0)
+            self._file = file
+        return self._file.fileno()
+
+    def _read(self, size: int) -> bytes:
+        before = current.set(None)  # input filters are not the script's
+        try:
+            return self._req.read(size)
+        finally:
+            current.reset(before)
 
 
 class _Response(io.BufferedIOBase):
@@ -64,6 +82,8 @@ class _Response(io.BufferedIOBase):
         self._req = req
         self._is_raw = is_raw
         self._header = b""
+        self._file: IO[bytes] | None = None
+        self._file_end = 0
         self._is_in_body = False
         self._is_unsent = False
         #: Its header was none.
@@ -86,6 +106,11 @@ class _Response(io.BufferedIOBase):
         Raises:
             OSError: The client has gone, or no response can become of it.
         """
+        if self._file is not None:
+            self._send_file(self._file)
+        return self._write(data)
+
+    def _write(self, data: "ReadableBuffer") -> int:
         size = len(data) if isinstance(data, bytes) else memoryview(data).nbytes
         if self._is_in_body and not self.is_over:
             before = current.set(None)  # output filters are not the script's
@@ -103,6 +128,8 @@ class _Response(io.BufferedIOBase):
 
     def flush(self) -> None:
         """Send what there is of the body to the client."""
+        if self._file is not None:
+            self._send_file(self._file)
         if self._is_unsent and not (self.is_over or self.is_ending):
             self._is_unsent = False
             before = current.set(None)
@@ -111,8 +138,23 @@ class _Response(io.BufferedIOBase):
             finally:
                 current.reset(before)
 
+    def fileno(self) -> int:
+        """A descriptor, of a temporary file: what is written to it goes out at the next write()
+        or flush(), and at the end."""
+        if self._file is None:
+            self._file = tempfile.TemporaryFile(buffering=0)
+            self._file_end = 0
+        return self._file.fileno()
+
+    def _send_file(self, file: IO[bytes]) -> None:
+        while data := os.pread(file.fileno(), BLOCK, self._file_end):
+            self._file_end += len(data)
+            self._write(data)
+
     def finish(self) -> None:
         """The script has ended."""
+        if self._file is not None:
+            self._send_file(self._file)
         if not (self._is_in_body or self.is_over):
             shown = f": '{self._header[-100:].decode('ascii', 'backslashreplace')}'" if self._header else ""
             self._fail(
@@ -140,7 +182,7 @@ class _Response(io.BufferedIOBase):
                 return
         self._is_in_body = True
         if body:
-            self.write(body)
+            self._write(body)
 
     def _take_header(self, header: bytes) -> bool:
         """Whether the body is to be sent."""
@@ -236,7 +278,7 @@ class Run:
         try:
             self._script.end()
             self._response.is_ending = True
-            for stream in (self._script.stdout, self._script.assigned.get("stdout")):
+            for stream in (self._script.stdout, self._script.first_stdout):
                 self._flush(stream)
             self._response.finish()
         finally:
@@ -291,6 +333,12 @@ def _forget(modules: dict[str, ModuleType]) -> None:
     namespaces.clear()
     namespace = value = None
     gc.collect(1)
+
+
+def begin(req: "mp_request") -> tuple[Any, Any, Any]:
+    """apache.setup_cgi()."""
+    Run(req)
+    return (os.environ, *_script.shared_streams())
 
 
 def end_current() -> int:

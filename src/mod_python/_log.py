@@ -3,10 +3,39 @@
 import io
 import sys
 import threading
+from typing import TYPE_CHECKING
 
 import _apache
 
+if TYPE_CHECKING:
+    from _typeshed import ReadableBuffer
+
 __all__ = ["LogStream", "redirect_streams"]
+
+
+class _Bytes(io.BufferedIOBase):
+    """The same for bytes."""
+
+    def __init__(self, stream: "LogStream") -> None:
+        super().__init__()
+        self._stream = stream
+
+    def writable(self) -> bool:
+        """True."""
+        return True
+
+    def write(self, data: "ReadableBuffer") -> int:
+        """Log every complete line; bytes that are no UTF-8 are written as \\x and two digits."""
+        view = memoryview(data)
+        self._stream.write(str(view, self._stream.encoding, self._stream.errors))
+        return view.nbytes
+
+    def flush(self) -> None:
+        """Log what is kept."""
+        self._stream.flush()
+
+    def close(self) -> None:
+        """Do nothing: others write to it, too."""
 
 
 class LogStream(io.TextIOBase):
@@ -23,6 +52,8 @@ class LogStream(io.TextIOBase):
         super().__init__()
         self._level = level
         self._pending = threading.local()
+        #: What takes bytes.
+        self.buffer = _Bytes(self)
 
     def writable(self) -> bool:
         """True."""

@@ -20,7 +20,7 @@ from collections.abc import Callable, Iterator, Mapping, MutableMapping
 from types import ModuleType
 from typing import Any, Protocol, TextIO
 
-__all__ = ["Script", "current", "install"]
+__all__ = ["Script", "current", "install", "shared_streams"]
 
 #: The script that the calling context belongs to.
 current: contextvars.ContextVar["Script | None"] = contextvars.ContextVar("script", default=None)
@@ -31,16 +31,17 @@ _SYS = vars(sys)
 class Output(Protocol):
     """Where a script's response goes."""
 
-    def write(self, data: bytes, /) -> int:
-        """Write all of data."""
+    def fileno(self) -> int:
+        """A descriptor for it, for child processes."""
 
 
 class Script:
     """One run of a script."""
 
     __slots__ = (
-        "_open_stdin", "_stdin", "argv", "assigned", "environ", "excepthook", "exits", "importing",
-        "known", "modules", "output", "path", "run", "stderr", "stdout", "threads",
+        "_first_stdin", "_open_stdin", "_stdin", "argv", "environ", "excepthook", "exits",
+        "first_stderr", "first_stdout", "importing", "known", "modules", "output", "path", "run",
+        "stderr", "stdout", "threads",
     )  # fmt: skip
 
     def __init__(
@@ -65,16 +66,18 @@ class Script:
         self.argv: Any = argv
         self.path: Any = path
         self._open_stdin = open_stdin
+        self._first_stdin: Any = None
         self._stdin: Any = None
+        #: sys.__stdout__, and what sys.stdout is now.
+        self.first_stdout = stdout
         self.stdout: Any = stdout
         self.output = output
         #: The _cgi.Run that made it.
         self.run: Any = None
-        #: None, and excepthook: as outside.
-        self.stderr: Any = None
+        #: The log.
+        self.first_stderr = self.stderr = _SYS["stderr"].outside
+        #: None: as outside.
         self.excepthook: Any = None
-        #: The streams that it has assigned others for, by name.
-        self.assigned: dict[str, Any] = {}
         #: Its own modules, and what is none of them, by name: see _script_modules.
         self.modules: dict[str, ModuleType] = {}
         self.known: tuple[tuple[str, ...], set[str]] | None = None
@@ -83,11 +86,16 @@ class Script:
         self.exits: list[Callable[[], object]] = []
 
     @property
+    def first_stdin(self) -> Any:
+        """sys.__stdin__."""
+        if self._first_stdin is None:
+            self._first_stdin = self._open_stdin()
+        return self._first_stdin
+
+    @property
     def stdin(self) -> Any:
         """sys.stdin."""
-        if self._stdin is None:
-            self._stdin = self._open_stdin()
-        return self._stdin
+        return self.first_stdin if self._stdin is None else self._stdin
 
     @stdin.setter
     def stdin(self, value: Any) -> None:
@@ -117,6 +125,13 @@ def _caller_is_own(script: Script) -> bool:
     return script.owns(sys._getframe(2).f_globals)
 
 
+def _is_for_good(script: Script) -> bool:
+    """Whether what is asked for is kept by a module that outlives the script: an installed one
+    that is imported just now."""
+    frame = sys._getframe(2)
+    return frame.f_code.co_name == "<module>" and not script.owns(frame.f_globals)
+
+
 # sys
 
 
@@ -129,11 +144,16 @@ class _Stream:
 
     def _find(self) -> Any:
         script = current.get()
-        stream = None if script is None else getattr(script, self._name)
-        return self.outside if stream is None else stream
+        return self.outside if script is None else getattr(script, self._name)
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._find(), name)
+
+    @property
+    def buffer(self) -> Any:
+        """The stream of bytes; for who keeps it (Mercurial does), one that is each script's."""
+        script = current.get()
+        return _Buffer(self) if script is not None and _is_for_good(script) else self._find().buffer
 
     # Without __getattr__, for print().
     write = property(lambda self: self._find().write)
@@ -154,31 +174,41 @@ class _Stream:
         return repr(self._find())
 
 
+class _Buffer:
+    """The bytes of a _Stream."""
+
+    def __init__(self, stream: _Stream) -> None:
+        self._stream = stream
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._stream._find().buffer, name)
+
+    def __iter__(self) -> Iterator[bytes]:
+        return iter(self._stream._find().buffer)
+
+    def close(self) -> None:
+        """Do nothing: it is not one script's."""
+
+
 io.TextIOBase.register(_Stream)
+io.BufferedIOBase.register(_Buffer)
 
 
 def _stream(name: str) -> property:
-    """A script sees the proxy, so that a module which keeps it has the next script's, too;
-    or what it has assigned."""
+    """A script's own; for a module that keeps it, what is each script's."""
 
     def get(module: ModuleType) -> Any:
-        proxy = _SYS[name]
         script = current.get()
         if script is None:
-            return proxy.outside
-        return getattr(script, name) if name in script.assigned else proxy
+            return _SYS[name].outside
+        return _SYS[name] if _is_for_good(script) else getattr(script, name)
 
     def assign(module: ModuleType, value: Any) -> None:
-        proxy = _SYS[name]
         script = current.get()
         if script is None:
-            proxy.outside = value
-        elif value is proxy:
-            if name in script.assigned:
-                setattr(script, name, script.assigned.pop(name))
+            _SYS[name].outside = value
         else:
-            script.assigned.setdefault(name, getattr(script, name))
-            setattr(script, name, value)
+            setattr(script, name, value if value is not _SYS[name] else getattr(script, f"first_{name}"))
 
     return property(get, assign)
 
@@ -187,7 +217,8 @@ def _first_stream(name: str) -> property:
     """sys.__stdout__ and the like."""
 
     def get(module: ModuleType) -> Any:
-        return _SYS[f"__{name}__"] if current.get() is None else _SYS[name]
+        script = current.get()
+        return _SYS[f"__{name}__"] if script is None else getattr(script, f"first_{name}")
 
     return property(get, lambda module, value: _SYS.__setitem__(f"__{name}__", value))
 
@@ -304,33 +335,31 @@ def _replace(owner: Any, name: str, make: Callable[[Callable[..., Any]], Callabl
 
 
 def _popen_init(original: Callable[..., None]) -> Callable[..., None]:
-    """subprocess.Popen(): a script's children have its environment."""
-    position = original.__code__.co_varnames.index("env") - 1
+    """subprocess.Popen(): a script's children have its environment, and its output."""
+    names = original.__code__.co_varnames[1 : original.__code__.co_argcount]
 
     def __init__(self: Any, *args: Any, **keywords: Any) -> None:
         script = current.get()
-        if script is not None and len(args) <= position and keywords.get("env") is None:
-            keywords["env"] = script.environ
-        original(self, *args, **keywords)
+        if script is not None:
+            given = {**dict(zip(names, args, strict=False)), **keywords}
+            if given.get("env") is None:
+                given["env"] = script.environ
+            if given.get("stdout") is None:
+                given["stdout"] = script.output.fileno()
+            return original(self, **given)
+        return original(self, *args, **keywords)
 
     return __init__
 
 
 def _system(original: Callable[[Any], int]) -> Callable[[Any], int]:
-    """os.system(): what the command prints is printed by the script."""
+    """os.system(): the same."""
 
     def system(command: Any) -> int:
-        script = current.get()
-        if script is None:
+        if current.get() is None:
             return original(command)
-        sys.stdout.flush()
-        with subprocess.Popen(
-            command, shell=True, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE
-        ) as process:
-            assert process.stdout is not None
-            while data := process.stdout.read1(65536):  # type: ignore[attr-defined]
-                script.output.write(data)
-        return process.returncode << 8 if process.returncode >= 0 else -process.returncode
+        code = subprocess.call(command, shell=True)
+        return code << 8 if code >= 0 else -code
 
     return system
 
@@ -391,6 +420,11 @@ def _atexit_unregister(original: Callable[..., None]) -> Callable[..., None]:
         original(function)
 
     return unregister
+
+
+def shared_streams() -> tuple[Any, Any]:
+    """What stands for every script's sys.stdin and sys.stdout, and outside for the server's."""
+    return _SYS["stdin"], _SYS["stdout"]
 
 
 def install() -> None:

@@ -6,8 +6,6 @@ It can be imported inside httpd only, where the module `_apache` is built in.
 # The names that the star brings are this module's own, for type checkers too:
 # mypy: implicit-reexport
 
-import os
-import sys
 from typing import TYPE_CHECKING, Any
 
 import _apache
@@ -144,8 +142,7 @@ def setup_cgi(req: _apache.mp_request) -> tuple[Any, Any, Any]:
     """
     from mod_python import _cgi  # which needs this module
 
-    _cgi.Run(req)
-    return os.environ, sys.stdin, sys.stdout
+    return _cgi.begin(req)
 
 
 def restore_nocgi(env: Any, si: Any, so: Any) -> None:

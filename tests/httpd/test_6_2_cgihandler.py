@@ -415,15 +415,44 @@ def test_bytes_before_the_header(httpd):
     site.expect_log("KK0140.*x89PNG")
 
 
-def test_system(httpd):
-    """A command's output is the script's; its environment is, too."""
+def test_children(httpd):
+    """What commands print is the script's, in order; they have its environment and directory."""
     site = script(
         httpd,
-        "import os\nprint('Content-Type: text/plain\\n')\n"
-        "print(os.system('echo $QUERY_STRING; pwd; exit 3') >> 8)\n"
-        "print(os.popen('echo $QUERY_STRING').read(), end='')\n",
+        """
+        import os, subprocess
+        print("Content-Type: text/plain\\n", flush=True)
+        print(os.system("echo $QUERY_STRING; pwd; exit 3") >> 8, flush=True)
+        subprocess.run(["sh", "-c", "echo one; exec echo $QUERY_STRING"], check=True)
+        print(os.popen("echo $QUERY_STRING").read(), end="", flush=True)
+        subprocess.run("echo two; kill -9 $$", shell=True, env={**os.environ, "A": "b"})
+        print(os.system("kill -9 $$"))
+        subprocess.call("echo last", shell=True)
+        """,
     )
-    assert site.get("script.py?spam").text == f"spam\n{site.directory}\n3\nspam\n"
+    assert site.get("script.py?q").text == f"q\n{site.directory}\n3\none\nq\nq\ntwo\nlast\n9\n"
+
+
+def test_descriptors(httpd):
+    """The streams have descriptors, for those who must have one."""
+    site = script(
+        httpd,
+        """
+        import os, subprocess, sys
+        sys.stdout.write("Content-Type: text/plain\\n\\n" + sys.stdin.readline())
+        sys.stdout.flush()
+        os.write(sys.stdout.fileno(), b"written ")
+        print(os.path.isfile("/dev/fd/%d" % sys.stdin.fileno()), flush=True)
+        subprocess.run(["cat"], stdin=sys.stdin, stdout=sys.stdout)
+        """,
+    )
+    rest = "x" * 200000
+    answer = site.post("script.py", content="line\n" + rest)
+    lines = answer.text.split("\n")
+    assert lines[:2] == ["line", "written True"]
+    # What the buffers of text and bytes had taken is gone, as in any process.
+    assert lines[2] and lines[2] == rest[: len(lines[2])]
+    assert len(rest) - len(lines[2]) <= 65536
 
 
 # Failures

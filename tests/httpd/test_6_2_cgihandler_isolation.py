@@ -37,6 +37,7 @@ child = subprocess.run(
     "echo $KK_TOKEN; basename $PWD", shell=True, stdout=subprocess.PIPE, text=True, check=True
 )
 print(seen == {(token,) * 7}, child.stdout.split() == [token] * 2, sys.stdin.read())
+sys.stdout.flush()
 os.system("echo $KK_TOKEN")
 print(own.loads, token)
 """
