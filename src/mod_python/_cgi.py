@@ -55,7 +55,7 @@ class _Body(io.RawIOBase):
     def fileno(self) -> int:
         """A descriptor, of a temporary file that the rest of the body is put into."""
         if self._file is None:
-            file = tempfile.TemporaryFile(buffering=0)
+            file = tempfile.TemporaryFile(buffering=0)  # noqa: SIM115
             while data := self._read(BLOCK):
                 file.write(data)
             file.seek(0)
@@ -142,7 +142,7 @@ class _Response(io.BufferedIOBase):
         """A descriptor, of a temporary file: what is written to it goes out at the next write()
         or flush(), and at the end."""
         if self._file is None:
-            self._file = tempfile.TemporaryFile(buffering=0)
+            self._file = tempfile.TemporaryFile(buffering=0)  # noqa: SIM115
             self._file_end = 0
         return self._file.fileno()
 

@@ -6,6 +6,7 @@ It can be imported inside httpd only, where the module `_apache` is built in.
 # The names that the star brings are this module's own, for type checkers too:
 # mypy: implicit-reexport
 
+import os
 from typing import TYPE_CHECKING, Any
 
 import _apache
