@@ -53,6 +53,7 @@ void *mp_create_dir_config(apr_pool_t *pool, char *dir)
     mp_dir_config *config = apr_pcalloc(pool, sizeof(*config));
 
     config->request_timeout = -1;
+    config->gil.own = -1;
     config->auto_reload = -1;
     config->debug = -1;
     config->enable_pdb = -1;
@@ -133,6 +134,7 @@ void *mp_merge_dir_config(apr_pool_t *pool, void *basev, void *addv)
     }
     INHERIT(connection_handler, add->connection_handler)
     INHERIT(interpreter, add->interpreter)
+    merged->gil = mp_merge_gil(base->gil, add->gil);
     INHERIT(python_path, add->python_path)
     INHERIT(handler_module, add->handler_module)
     INHERIT(request_timeout, add->request_timeout >= 0)
@@ -238,6 +240,12 @@ apr_table_t *mp_config_table(apr_pool_t *pool, const mp_dir_config *config)
     }
     if (config->interpreter) {
         apr_table_setn(table, "PythonInterpreter", config->interpreter);
+    }
+    if (config->gil.own >= 0) {
+        apr_table_setn(table, "PythonInterpGIL", config->gil.own ? "Own" : "Shared");
+    }
+    if (config->gil.members) {
+        apr_table_setn(table, "PythonInterpPool", apr_itoa(pool, config->gil.members));
     }
     if (config->python_path) {
         apr_table_setn(table, "PythonPath", config->python_path);
@@ -362,16 +370,6 @@ static const char *set_flag(cmd_parms *cmd, void *config, int flag)
     return error;
 }
 
-static const char *set_interpreter(cmd_parms *cmd, void *configv, const char *name)
-{
-    const char *error = mp_check_override(cmd);
-
-    if (!error) {
-        ((mp_dir_config *)configv)->interpreter = name;
-    }
-    return error;
-}
-
 static const char *set_request_timeout(cmd_parms *cmd, void *configv, const char *text)
 {
     mp_dir_config *config = configv;
@@ -430,8 +428,12 @@ const command_rec mp_directives[] = {
                    "key [value], for req.get_options(); without value the key is removed"),
     AP_INIT_TAKE1("PythonPath", set_python_path, NULL, OR_ALL,
                   "the module search path, a Python list: \"['/dir']\" or \"sys.path+['/dir']\""),
-    AP_INIT_TAKE1("PythonInterpreter", set_interpreter, NULL, OR_ALL,
+    AP_INIT_TAKE1("PythonInterpreter", mp_set_interpreter, NULL, OR_ALL,
                   "name of the interpreter to run in"),
+    AP_INIT_TAKE12("PythonInterpGIL", mp_set_interp_gil, NULL, RSRC_CONF,
+                   "Shared or Own: the GIL of the interpreters, or of the one named behind it"),
+    AP_INIT_TAKE12("PythonInterpPool", mp_set_interp_pool, NULL, RSRC_CONF,
+                   "how many interpreters with a GIL each stand behind a name, and which name"),
     FLAG("PythonAutoReload", auto_reload, "On: reload a handler's module when its file changes"),
     FLAG("PythonDebug", debug, "On: send tracebacks to the client too"),
     FLAG("PythonEnablePdb", enable_pdb, "On: run handlers in pdb, with httpd -X"),

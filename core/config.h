@@ -64,19 +64,28 @@ typedef struct {
     int line;
 } mp_registered_filter;
 
+/* The name of the one that every process has. */
+#define MP_MAIN_INTERPRETER "main_interpreter"
+
+/* PythonInterpGIL and PythonInterpPool. */
+typedef struct {
+    signed char own; /* 1: a GIL of its own; 0: the main one; -1: not given */
+    short members;   /* of the pool; 0: not given */
+} mp_gil;
+
 /* Per directory, and at server level: a flag is 1, 0 or -1 for "not given". */
 typedef struct {
     unsigned phases; /* a bit for each that has lists: merging is for every request */
     mp_handler_list *lists[MP_PHASE_COUNT];
     apr_hash_t *by_extension[MP_PHASE_COUNT]; /* ".ext" -> mp_handler_list */
     apr_table_t *options;                     /* PythonOption */
-    apr_table_t *live_options;    /* server.get_options(): a copy that Python may change */
-    apr_table_t *removed_options; /* PythonOption without a value */
+    apr_table_t *removed_options;             /* PythonOption without a value */
     /* Python*Filter, by [level][is_input]: lower-case name -> mp_handler. */
     apr_hash_t *filters[2][2];
     apr_array_header_t *connection_filters; /* of mp_registered_filter, in order */
     const mp_handler *connection_handler;   /* PythonConnectionHandler */
     const char *interpreter;                /* PythonInterpreter */
+    mp_gil gil;                             /* server level only */
     const char *python_path;                /* PythonPath, not evaluated */
     const char *handler_module;             /* PythonHandlerModule */
     apr_interval_time_t request_timeout;    /* PythonRequestTimeout; 0: none, -1: not given */
@@ -101,6 +110,7 @@ typedef struct {
     apr_array_header_t *imports;      /* of mp_located */
     apr_array_header_t *python_paths; /* of mp_located */
     apr_array_header_t *filters;      /* of mp_registered_filter */
+    apr_hash_t *gils;                 /* name of an interpreter -> mp_gil; NULL: none is named */
     mp_located home_at;               /* where PythonHome stands */
     const char *home;                 /* PythonHome, or NULL */
     int optimize;                     /* PythonOptimize */
@@ -147,6 +157,19 @@ const char *mp_set_connection_handler(cmd_parms *cmd, void *config, const char *
 /* config_handlers.c: Python*Handler and PythonHandlerModule; return an error or NULL. */
 const char *mp_set_handlers(cmd_parms *cmd, void *config, const char *args);
 const char *mp_set_handler_module(cmd_parms *cmd, void *config, const char *module);
+
+/* config_interp.c: how many interpreters with a GIL each stand behind this name; 0: one
+ * that shares the main GIL. */
+int mp_members_of(const mp_dir_config *config, const char *name);
+
+/* config_interp.c: what add, of the inner scope, leaves of base. */
+mp_gil mp_merge_gil(mp_gil base, mp_gil add);
+
+/* config_interp.c: PythonInterpreter, PythonInterpGIL, PythonInterpPool; return an error
+ * or NULL. */
+const char *mp_set_interpreter(cmd_parms *cmd, void *config, const char *name);
+const char *mp_set_interp_gil(cmd_parms *cmd, void *config, const char *word, const char *name);
+const char *mp_set_interp_pool(cmd_parms *cmd, void *config, const char *number, const char *name);
 
 /* For the module record. */
 void *mp_create_dir_config(apr_pool_t *pool, char *dir);

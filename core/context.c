@@ -33,6 +33,22 @@ mp_request_context *mp_request_context_of(request_rec *r)
     return context;
 }
 
+mp_wrapper_slot *mp_wrapper_slot_of(mp_request_context *context, struct mp_interp *interp)
+{
+    mp_wrapper_slot *slot = context->wrappers;
+
+    while (slot && slot->interp != interp) {
+        slot = slot->next;
+    }
+    if (!slot) {
+        slot = apr_pcalloc(context->r->pool, sizeof(*slot));
+        slot->interp = interp;
+        slot->next = context->wrappers;
+        context->wrappers = slot;
+    }
+    return slot;
+}
+
 void *mp_thread_token(void)
 {
     static _Thread_local char token;

@@ -23,16 +23,18 @@ typedef struct {
     _Atomic int blocked;
     /* That thread: its mp_thread_token(). */
     void *_Atomic thread;
+    struct mp_interp *member;          /* of a pool: the one that the connection stays in */
     struct mp_filter_context *filters; /* the connection's, that were called */
     apr_bucket_brigade *in;            /* what a connection handler is to read next */
     apr_bucket_brigade *out;           /* what it writes; empty between writes */
     unsigned at_end : 1;               /* it was told that the peer has closed */
 } mp_conn_context;
 
-/* The wrapper of a request in one interpreter. */
+/* A request in one interpreter. Of a pool, the request stays in the member that its
+ * first request (of redirects and subrequests) has here. */
 typedef struct mp_wrapper_slot {
     struct mp_interp *interp;
-    void *wrapper; /* PyObject *, owned; NULL when dropped */
+    void *wrapper; /* PyObject *, owned; NULL when dropped, or not made */
     struct mp_wrapper_slot *next;
 } mp_wrapper_slot;
 
@@ -60,6 +62,9 @@ mp_request_context *mp_request_context_of(request_rec *r);
 
 /* Found, or NULL. */
 mp_request_context *mp_request_context_find(request_rec *r);
+
+/* Found or made; never NULL. */
+mp_wrapper_slot *mp_wrapper_slot_of(mp_request_context *context, struct mp_interp *interp);
 
 /* Identifies the calling thread while it lives. */
 void *mp_thread_token(void);

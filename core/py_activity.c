@@ -6,6 +6,7 @@
 #include <apr_strings.h>
 
 #include "py_convert.h"
+#include "py_pool.h"
 #include "py_setup.h"
 #include "py_watch.h"
 
@@ -30,7 +31,7 @@ static const char *directory_of_file(request_rec *r)
     return ap_make_dirstr_parent(r->pool, r->filename);
 }
 
-const char *mp_interpreter_name(request_rec *r, mp_phase phase, const mp_section *section)
+static const char *name_for(request_rec *r, mp_phase phase, const mp_section *section)
 {
     const mp_dir_config *config = mp_dir_config_of_request(r);
     const char *name = NULL;
@@ -52,23 +53,6 @@ const char *mp_interpreter_name(request_rec *r, mp_phase phase, const mp_section
     return name ? name : MP_MAIN_INTERPRETER;
 }
 
-mp_interp *mp_interpreter_for(const char *name, const request_rec *r, apr_pool_t *pool)
-{
-    const char *error = start_error;
-    mp_interp *interp = error ? NULL : mp_interp_get(name, mp_set_up_interpreter, pool, &error);
-
-    if (!interp) {
-        if (r) {
-            ap_log_rerror(APLOG_MARK, APLOG_ERR, 0, r,
-                          "KK0105: the interpreter '%s' could not be made: %s", name, error);
-        } else {
-            ap_log_error(APLOG_MARK, APLOG_ERR, 0, ap_server_conf,
-                         "KK0105: the interpreter '%s' could not be made: %s", name, error);
-        }
-    }
-    return interp;
-}
-
 const char *mp_interpreter_name_of_server(const server_rec *s)
 {
     const mp_dir_config *config = mp_dir_config_of_server(s);
@@ -77,6 +61,100 @@ const char *mp_interpreter_name_of_server(const server_rec *s)
         return config->interpreter;
     }
     return s->server_hostname ? s->server_hostname : MP_MAIN_INTERPRETER;
+}
+
+/* Logged: that it could not be made, or that only others of its pool could. */
+static void log_failure(const char *name, const char *error, const mp_interp *instead,
+                        const request_rec *r)
+{
+    const char *format = instead ? "KK0160: a further interpreter '%s' could not be made, the pool "
+                                   "gets along without: %s"
+                                 : "KK0105: the interpreter '%s' could not be made: %s";
+    int level = instead ? APLOG_WARNING : APLOG_ERR;
+
+    if (r) {
+        ap_log_rerror(APLOG_MARK, level, 0, r, format, name, error);
+    } else {
+        ap_log_error(APLOG_MARK, level, 0, ap_server_conf, format, name, error);
+    }
+}
+
+static mp_interp *take(const char *name, int members, const request_rec *r, apr_pool_t *pool)
+{
+    const char *error = start_error;
+    mp_interp *interp =
+        error ? NULL : mp_pool_take(name, members, mp_set_up_interpreter, pool, &error);
+
+    if (error) {
+        log_failure(name, error, interp, r);
+    }
+    return interp;
+}
+
+/* Whether interp is one of those. */
+static int is_member(const mp_interp *interp, const char *name, int members)
+{
+    return mp_interp_members(interp) == members && !strcmp(mp_interp_name(interp), name);
+}
+
+/* Redirects and subrequests stay where the client's request is. */
+static request_rec *first_request(request_rec *r)
+{
+    while (r->main || r->prev) {
+        r = r->main ? r->main : r->prev;
+    }
+    return r;
+}
+
+mp_interp *mp_interpreter_of_request(request_rec *r, mp_phase phase, const mp_section *section,
+                                     apr_pool_t *pool)
+{
+    const char *name = name_for(r, phase, section);
+    int members = mp_members_of(mp_dir_config_of_request(r), name);
+    mp_request_context *first;
+    mp_interp *interp;
+
+    if (members <= 1) {
+        return take(name, members, r, pool);
+    }
+    first = mp_request_context_of(first_request(r));
+    for (mp_wrapper_slot *slot = first->wrappers; slot; slot = slot->next) {
+        if (is_member(slot->interp, name, members)) {
+            return slot->interp;
+        }
+    }
+    interp = take(name, members, r, pool);
+    if (interp) {
+        mp_wrapper_slot_of(first, interp);
+    }
+    return interp;
+}
+
+mp_interp *mp_interpreter_of_connection(conn_rec *c)
+{
+    const char *name = mp_interpreter_name_of_server(c->base_server);
+    int members = mp_members_of(mp_dir_config_of_server(c->base_server), name);
+    mp_conn_context *context = mp_conn_context_of(c);
+
+    if (members <= 1) {
+        return take(name, members, NULL, c->pool);
+    }
+    if (!context->member || !is_member(context->member, name, members)) {
+        context->member = take(name, members, NULL, c->pool);
+    }
+    return context->member;
+}
+
+mp_interp *mp_interpreter_at_start(const char *name, int members, int member, apr_pool_t *pool)
+{
+    const char *error = start_error;
+    mp_interp *interp =
+        error ? NULL : mp_pool_member(name, members, member, mp_set_up_interpreter, pool, &error);
+
+    if (error) {
+        log_failure(name, error, interp, NULL);
+    }
+    return interp;
 }
 
 /* Running handlers */

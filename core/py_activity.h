@@ -17,16 +17,20 @@ apr_interval_time_t mp_timeout_of(const mp_dir_config *config);
 /* The PythonPath in effect, or None: new reference, or NULL with an exception. Holds. */
 PyObject *mp_python_path_of(mp_state *state, const mp_dir_config *config);
 
-/* The name of the interpreter for a handler of this section (NULL: not known) in this
- * phase of r (manual, 4.1 and 5.4.4 to 5.4.6). */
-const char *mp_interpreter_name(request_rec *r, mp_phase phase, const mp_section *section);
+/* The interpreter for a handler of this section (NULL: not known) in this phase of r
+ * (manual, 4.1 and 5.4.4 to 5.4.6), made if need be; of a pool, the one that the request
+ * stays in. NULL if it cannot be made, which is logged. May be called holding another. */
+mp_interp *mp_interpreter_of_request(request_rec *r, mp_phase phase, const mp_section *section,
+                                     apr_pool_t *pool);
 
 /* The same for what belongs to a connection. */
-const char *mp_interpreter_name_of_server(const server_rec *s);
+mp_interp *mp_interpreter_of_connection(conn_rec *c);
 
-/* The interpreter of this name, made if need be; NULL if that fails, which is logged
- * under r, if given. Must not hold. */
-mp_interp *mp_interpreter_for(const char *name, const request_rec *r, apr_pool_t *pool);
+/* The same for one member of what is behind a name; from 0. */
+mp_interp *mp_interpreter_at_start(const char *name, int members, int member, apr_pool_t *pool);
+
+/* The name of the interpreter for what belongs to a server. */
+const char *mp_interpreter_name_of_server(const server_rec *s);
 
 /* Python did not start: there are no interpreters in this child, for this reason. */
 void mp_interpreters_fail(const char *error);

@@ -354,7 +354,7 @@ int mp_dispatch(request_rec *r, mp_phase phase, const mp_handler_list *list)
     int status;
 
     if (!interp) {
-        interp = mp_interpreter_for(mp_interpreter_name(r, phase, section), r, r->pool);
+        interp = mp_interpreter_of_request(r, phase, section, r->pool);
         if (!interp) {
             return HTTP_INTERNAL_SERVER_ERROR;
         }
@@ -428,8 +428,7 @@ static int call_run_connection(mp_interp *interp, conn_rec *c, const mp_handler 
 
 int mp_dispatch_connection(conn_rec *c, const mp_handler *handler)
 {
-    mp_interp *interp =
-        mp_interpreter_for(mp_interpreter_name_of_server(c->base_server), NULL, c->pool);
+    mp_interp *interp = mp_interpreter_of_connection(c);
     mp_activity activity;
     int status;
 
@@ -462,15 +461,12 @@ static apr_status_t end_of_child(void *unused)
 }
 
 /* Holds nothing; logs what fails, and the child lives on. */
-static void import_at_start(const mp_located *import, server_rec *s, apr_pool_t *pool)
+static void import_into(mp_interp *interp, const mp_located *import, server_rec *s,
+                        apr_pool_t *pool)
 {
     const mp_dir_config *config = mp_dir_config_of_server(s);
-    mp_interp *interp = mp_interpreter_for(import->interpreter, NULL, pool);
     mp_attachment before;
 
-    if (!interp) {
-        return;
-    }
     mp_interp_enter(interp, NULL, &before);
     PyObject *result = PyObject_CallFunction(
         mp_interp_state(interp)->dispatch_import, "NNNi", mp_str_from_fs(import->text),
@@ -481,6 +477,55 @@ static void import_at_start(const mp_located *import, server_rec *s, apr_pool_t 
     if (error) {
         ap_log_error(APLOG_MARK, APLOG_ERR, 0, s, "KK0106: PythonImport %s: %s", import->text,
                      error);
+    }
+}
+
+/* Into all that stand behind the name for requests to s. */
+static void import_for(const server_rec *s, const mp_located *import, server_rec *main,
+                       apr_pool_t *pool)
+{
+    int members = mp_members_of(mp_dir_config_of_server(s), import->interpreter);
+
+    for (int member = 0; member < (members ? members : 1); member++) {
+        mp_interp *interp = mp_interpreter_at_start(import->interpreter, members, member, pool);
+        if (!interp) {
+            return;
+        }
+        import_into(interp, import, main, pool);
+    }
+}
+
+/* Whether requests to s and to one of the servers from first to before it find the same
+ * interpreters behind this name, which is theirs. */
+static int is_like_earlier(const server_rec *s, const server_rec *first, const char *name)
+{
+    int members = mp_members_of(mp_dir_config_of_server(s), name);
+
+    for (; first != s; first = first->next) {
+        if (!strcmp(mp_interpreter_name_of_server(first), name) &&
+            mp_members_of(mp_dir_config_of_server(first), name) == members) {
+            return 1;
+        }
+    }
+    return 0;
+}
+
+/* The servers of this name may have it stand for different interpreters; where it is no
+ * server's, what the main server says holds. */
+static void import_at_start(const mp_located *import, server_rec *main, apr_pool_t *pool)
+{
+    int found = 0;
+
+    for (server_rec *s = main; s; s = s->next) {
+        if (!strcmp(mp_interpreter_name_of_server(s), import->interpreter)) {
+            found = 1;
+            if (!is_like_earlier(s, main, import->interpreter)) {
+                import_for(s, import, main, pool);
+            }
+        }
+    }
+    if (!found) {
+        import_for(main, import, main, pool);
     }
 }
 

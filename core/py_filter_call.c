@@ -59,11 +59,9 @@ void mp_filter_drop(mp_filter_context *context)
 
 static mp_interp *interpreter_of(mp_filter_context *context)
 {
-    const char *name =
-        context->r ? mp_interpreter_name(context->r, MP_PHASE_CONTENT, &context->handler->section)
-                   : mp_interpreter_name_of_server(context->c->base_server);
-
-    return mp_interpreter_for(name, context->r, context->pool);
+    return context->r ? mp_interpreter_of_request(context->r, MP_PHASE_CONTENT,
+                                                  &context->handler->section, context->pool)
+                      : mp_interpreter_of_connection(context->c);
 }
 
 /* The wrapper with its Handler, made at the first call; NULL with an exception. Holds. */

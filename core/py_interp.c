@@ -1,22 +1,23 @@
 #include "py_interp.h"
 
-#include <dlfcn.h>
 #include <pthread.h>
 #include <stdatomic.h>
-#include <stdlib.h>
 #include <time.h>
 #include <unistd.h>
 
-#include <apr_hash.h>
 #include <apr_strings.h>
-#include <apr_thread_mutex.h>
 
 #include "py_errors.h"
+#include "py_pool.h"
+#include "py_start.h"
 
 struct mp_interp {
-    char *name;
-    int index;
+    const char *name;
+    int members; /* of its pool; 0: it shares the main GIL */
+    int member;  /* which of them, from 0 */
+    int index;   /* from 1, in the order of making */
     PyInterpreterState *interpreter;
+    atomic_int busy;     /* threads in it; 0 with the main GIL */
     mp_state *state;     /* NULL until set up */
     PyObject **handlers; /* by list id; grown under this interpreter's GIL */
     unsigned handler_count;
@@ -28,16 +29,12 @@ typedef struct {
     PyThreadState **states; /* by interpreter index */
     int state_count;
     mp_interp *attached;  /* whose GIL this thread holds, as far as this file knows */
-    mp_interp *last;      /* the last one looked up: most threads use one only */
     const request_rec *r; /* what it works for */
 } mp_thread;
 
-/* Process-wide, and no Python objects: only added to, under the lock. */
+/* Process-wide, and no Python objects: only added to, by one thread at a time. */
 static struct {
-    apr_pool_t *pool;
-    apr_thread_mutex_t *lock;
-    apr_hash_t *by_name;
-    mp_interp *first;
+    mp_interp *_Atomic first;
     mp_interp *main;
     int count;
     pthread_key_t thread_key; /* for its destructor only */
@@ -130,6 +127,9 @@ void mp_interp_enter(mp_interp *interp, const request_rec *r, mp_attachment *bef
     before->interp = thread->attached;
     before->r = thread->r;
     thread->r = r;
+    if (interp->members) {
+        atomic_fetch_add_explicit(&interp->busy, 1, memory_order_relaxed);
+    }
     if (thread->attached != interp) {
         detach(thread);
         attach(thread, interp);
@@ -141,11 +141,31 @@ void mp_interp_leave(const mp_attachment *before)
     mp_thread *thread = this_thread;
 
     thread->r = before->r;
+    if (thread->attached->members) {
+        atomic_fetch_sub_explicit(&thread->attached->busy, 1, memory_order_relaxed);
+    }
     if (thread->attached != before->interp) {
         detach(thread);
         if (before->interp) {
             attach(thread, before->interp);
         }
+    }
+}
+
+mp_interp *mp_interp_pause(void)
+{
+    mp_interp *held = mp_interp_current();
+
+    if (held) {
+        detach(this_thread);
+    }
+    return held;
+}
+
+void mp_interp_resume(mp_interp *held)
+{
+    if (held) {
+        attach(this_thread, held);
     }
 }
 
@@ -203,14 +223,24 @@ PyObject *mp_interp_frame_of(const mp_interp_thread *thread)
 
 /* Interpreters */
 
-int mp_interp_index(const mp_interp *interp)
-{
-    return interp->index;
-}
-
 const char *mp_interp_name(const mp_interp *interp)
 {
     return interp->name;
+}
+
+int mp_interp_members(const mp_interp *interp)
+{
+    return interp->members;
+}
+
+int mp_interp_member(const mp_interp *interp)
+{
+    return interp->member;
+}
+
+int mp_interp_busy(const mp_interp *interp)
+{
+    return atomic_load_explicit(&interp->busy, memory_order_relaxed);
 }
 
 mp_state *mp_interp_state(const mp_interp *interp)
@@ -250,7 +280,7 @@ static mp_interp *new_interp(const char *name, PyInterpreterState *interpreter)
 {
     mp_interp *interp = ap_calloc(1, sizeof(*interp));
 
-    interp->name = apr_pstrdup(process.pool, name);
+    interp->name = name;
     interp->index = ++process.count;
     interp->interpreter = interpreter;
     return interp;
@@ -258,32 +288,40 @@ static mp_interp *new_interp(const char *name, PyInterpreterState *interpreter)
 
 static void publish(mp_interp *interp)
 {
-    interp->next = process.first;
-    process.first = interp;
-    apr_hash_set(process.by_name, interp->name, APR_HASH_KEY_STRING, interp);
+    interp->next = atomic_load(&process.first);
+    atomic_store(&process.first, interp);
 }
 
-/* A thread state of a new interpreter that shares the main GIL and loads any
- * extension module; attached to the main interpreter. NULL with *error. */
-static PyThreadState *new_interpreter(const char **error)
+/* A thread state of a new interpreter, attached; the main interpreter was, and is so
+ * again if this fails: NULL with *error. */
+static PyThreadState *new_interpreter(int own_gil, const char **error)
 {
 #if PY_VERSION_HEX >= 0x030c0000
     PyThreadState *state = NULL;
+    /* With the main GIL: any extension module. With its own: those that can do without
+     * the main one, and no fork, whose child would have nothing but this interpreter. */
     PyInterpreterConfig config = {
-        .use_main_obmalloc = 1,
-        .allow_fork = 1,
+        .use_main_obmalloc = !own_gil,
+        .allow_fork = !own_gil,
         .allow_exec = 1,
         .allow_threads = 1,
-        .allow_daemon_threads = 1,
-        .check_multi_interp_extensions = 0,
-        .gil = PyInterpreterConfig_SHARED_GIL,
+        .allow_daemon_threads = 1, /* it is never ended before the process */
+        .check_multi_interp_extensions = own_gil,
+        .gil = own_gil ? PyInterpreterConfig_OWN_GIL : PyInterpreterConfig_SHARED_GIL,
     };
     PyStatus status = Py_NewInterpreterFromConfig(&state, &config);
-    *error = PyStatus_Exception(status) ? status.err_msg : "no reason given";
+
+    if (!state) {
+        *error = status.err_msg ? status.err_msg : "no reason given";
+    }
     return state;
 #else
-    *error = "CPython could not make another interpreter";
-    return Py_NewInterpreter();
+    PyThreadState *state = Py_NewInterpreter();
+
+    if (!state) {
+        *error = "CPython could not make another interpreter";
+    }
+    return state;
 #endif
 }
 
@@ -297,38 +335,15 @@ static void discard(mp_thread *thread, mp_interp *interp, PyThreadState *state)
     PyThreadState_Swap(thread_state(thread, process.main));
     PyEval_SaveThread();
 #endif
+    for (unsigned i = 0; i < interp->handler_count; i++) {
+        assert(!interp->handlers[i]); /* no request was there */
+    }
     free(interp);
-}
-
-/* Makes and sets up the interpreter of this name. Under the lock. */
-static mp_interp *make(mp_thread *thread, const char *name, int (*setup)(mp_interp *),
-                       apr_pool_t *pool, const char **error)
-{
-    PyThreadState *state;
-    mp_interp *interp;
-
-    attach(thread, process.main);
-    state = new_interpreter(error);
-    if (!state) {
-        detach(thread);
-        return NULL;
-    }
-    /* This first state stays with the interpreter, and no thread uses it again: up to
-     * 3.11 an interpreter that lost its last one cannot be given another. */
-    interp = new_interp(name, PyThreadState_GetInterpreter(state));
-    thread->attached = interp;
-    if (setup(interp) != 0) {
-        *error = mp_error_text(pool);
-        discard(thread, interp, state);
-        return NULL;
-    }
-    publish(interp);
-    detach(thread);
-    return interp;
+    process.count--;
 }
 
 /* The main interpreter is made at the start and set up when first asked for. */
-static mp_interp *set_up_main(mp_thread *thread, int (*setup)(mp_interp *), apr_pool_t *pool,
+static mp_interp *set_up_main(mp_thread *thread, mp_interp_setup *setup, apr_pool_t *pool,
                               const char **error)
 {
     int result;
@@ -343,149 +358,52 @@ static mp_interp *set_up_main(mp_thread *thread, int (*setup)(mp_interp *), apr_
     return result == 0 ? process.main : NULL;
 }
 
-mp_interp *mp_interp_get(const char *name, int (*setup)(mp_interp *interp), apr_pool_t *pool,
-                         const char **error)
+mp_interp *mp_interp_make(const char *name, int members, int member, mp_interp_setup *setup,
+                          apr_pool_t *pool, const char **error)
 {
     mp_thread *thread = get_thread();
-    mp_interp *interp = thread->last;
+    PyThreadState *state;
+    mp_interp *interp;
 
-    if (interp && !strcmp(interp->name, name)) {
-        return interp;
+    if (!strcmp(name, MP_MAIN_INTERPRETER)) {
+        return set_up_main(thread, setup, pool, error);
     }
-    /* Lock before GIL: nobody may wait for the lock while holding a GIL. */
-    mp_interp *held = thread->attached;
+    attach(thread, process.main);
+    state = new_interpreter(members > 0, error);
+    if (!state) {
+        detach(thread);
+        return NULL;
+    }
+    /* This first state stays with the interpreter, and no thread uses it again: up to
+     * 3.11 an interpreter that lost its last one cannot be given another. */
+    interp = new_interp(name, PyThreadState_GetInterpreter(state));
+    interp->members = members;
+    interp->member = member;
+    thread->attached = interp;
+    if (setup(interp) != 0) {
+        *error = mp_error_text(pool);
+        discard(thread, interp, state);
+        return NULL;
+    }
+    publish(interp);
     detach(thread);
-    apr_thread_mutex_lock(process.lock);
-    interp = apr_hash_get(process.by_name, name, APR_HASH_KEY_STRING);
-    if (!interp) {
-        interp = make(thread, name, setup, pool, error);
-    } else if (!interp->state) {
-        interp = set_up_main(thread, setup, pool, error);
-    }
-    apr_thread_mutex_unlock(process.lock);
-    if (held) {
-        attach(thread, held);
-    }
-    if (interp) {
-        thread->last = interp;
-    }
     return interp;
 }
 
 /* Start */
 
-static const char *parent(apr_pool_t *pool, const char *path)
-{
-    const char *slash = strrchr(path, '/');
-
-    return slash && slash != path ? apr_pstrmemdup(pool, path, (apr_size_t)(slash - path)) : NULL;
-}
-
-const char *mp_interp_site_packages(apr_pool_t *pool)
-{
-    Dl_info info;
-    const char *package;
-
-    if (!dladdr((void *)(uintptr_t)mp_interp_start, &info) || !info.dli_fname) {
-        return NULL;
-    }
-    package = parent(pool, info.dli_fname);
-    return package ? parent(pool, package) : NULL;
-}
-
-static const char *python_in(apr_pool_t *pool, const char *prefix)
-{
-    const char *names[] = {
-        "python" Py_STRINGIFY(PY_MAJOR_VERSION) "." Py_STRINGIFY(PY_MINOR_VERSION), "python3",
-        "python"};
-
-    for (size_t i = 0; prefix && i < Py_ARRAY_LENGTH(names); i++) {
-        const char *path = apr_pstrcat(pool, prefix, "/bin/", names[i], NULL);
-        if (!access(path, X_OK)) {
-            return path;
-        }
-    }
-    return NULL;
-}
-
-const char *mp_interp_program(apr_pool_t *pool, const char *home)
-{
-    const char *site_packages = mp_interp_site_packages(pool);
-    const char *program = NULL;
-
-    if (home) {
-        return python_in(pool, home);
-    }
-    /* PREFIX/lib/pythonX.Y/site-packages */
-    for (const char *prefix = site_packages; prefix && !program; prefix = parent(pool, prefix)) {
-        program = python_in(pool, prefix);
-    }
-    /* Debian's /usr/local/lib/pythonX.Y/dist-packages belongs to /usr/bin/python3. */
-    return program ? program : MP_PYTHON;
-}
-
-static PyStatus initialize(const char *program, int optimize)
-{
-    PyPreConfig preconfig;
-    PyConfig config;
-    PyStatus status;
-
-    PyPreConfig_InitPythonConfig(&preconfig);
-    preconfig.parse_argv = 0;
-    preconfig.utf8_mode = 1;        /* file names and logs: UTF-8, whatever Apache's locale */
-    preconfig.configure_locale = 0; /* the locale is the server's, not ours */
-    preconfig.coerce_c_locale = 0;
-    status = Py_PreInitialize(&preconfig);
-    if (PyStatus_Exception(status)) {
-        return status;
-    }
-    PyConfig_InitPythonConfig(&config);
-    config.parse_argv = 0;
-    config.install_signal_handlers = 0; /* signals are the MPM's */
-    if (optimize) {
-        config.optimization_level = 1;
-    }
-    status = PyConfig_SetBytesString(&config, &config.program_name, program);
-    if (!PyStatus_Exception(status)) {
-        char *argv[] = {"mod_python"};
-        status = PyConfig_SetBytesArgv(&config, 1, argv);
-    }
-    if (!PyStatus_Exception(status)) {
-        status = Py_InitializeFromConfig(&config);
-    }
-    PyConfig_Clear(&config);
-    return status;
-}
-
 int mp_interp_start(apr_pool_t *pool, const char *home, int optimize, const char **error)
 {
-    const char *program = mp_interp_program(pool, home);
-    PyStatus status;
+    const char *program = mp_python_program(pool, home);
 
     if (!program) {
         *error = apr_psprintf(pool, "there is no python in %s/bin", home);
         return -1;
     }
-    /* Of the environment only PYTHONPATH and what tunes the interpreter count: the
-     * installation is known. */
-    unsetenv("PYTHONHOME");
-    unsetenv("PYTHONEXECUTABLE");
-    unsetenv("__PYVENV_LAUNCHER__");
     memset(&process, 0, sizeof(process));
-    /* One of its own: only our lock guards it. */
-    apr_pool_create(&process.pool, pool);
-    process.by_name = apr_hash_make(process.pool);
-    apr_thread_mutex_create(&process.lock, APR_THREAD_MUTEX_DEFAULT, process.pool);
     pthread_key_create(&process.thread_key, thread_ended);
-
-    if (PyImport_AppendInittab("_apache", PyInit__apache) != 0) {
-        *error = "out of memory";
-        return -1;
-    }
-    status = initialize(program, optimize);
-    if (PyStatus_Exception(status)) {
-        *error = apr_psprintf(pool, "Python as %s cannot start: %s", program,
-                              status.err_msg ? status.err_msg : "no reason given");
+    mp_pool_start(pool);
+    if (mp_python_initialize(pool, program, optimize, error) != 0) {
         return -1;
     }
     process.main = new_interp(MP_MAIN_INTERPRETER, PyInterpreterState_Get());
@@ -501,41 +419,88 @@ typedef struct {
     void (*shutdown)(mp_interp *interp);
     pthread_mutex_t mutex;
     pthread_cond_t done_condition;
-    int done;
+    int running;     /* threads that call it */
+    int shared_done; /* it has been called where the main GIL is shared */
 } mp_stop;
 
-static void *run_shutdown(void *value)
-{
-    mp_stop *stop = value;
+/* Outlives mp_interp_stop() if the threads do. */
+static mp_stop stop = {.mutex = PTHREAD_MUTEX_INITIALIZER,
+                       .done_condition = PTHREAD_COND_INITIALIZER};
 
-    for (mp_interp *interp = process.first; interp; interp = interp->next) {
-        if (interp->state) {
-            mp_attachment before;
+static void shut_down(mp_interp *interp)
+{
+    if (interp->state) {
+        stop.shutdown(interp);
+    }
+}
+
+static void count_down(int shared_done)
+{
+    pthread_mutex_lock(&stop.mutex);
+    stop.running--;
+    stop.shared_done |= shared_done;
+    pthread_cond_signal(&stop.done_condition);
+    pthread_mutex_unlock(&stop.mutex);
+}
+
+/* All that share the main GIL. */
+static void *stop_shared(void *unused)
+{
+    mp_attachment before;
+
+    for (mp_interp *interp = atomic_load(&process.first); interp; interp = interp->next) {
+        if (!interp->members) {
             mp_interp_enter(interp, NULL, &before);
-            stop->shutdown(interp);
+            shut_down(interp);
             mp_interp_leave(&before);
         }
     }
-    pthread_mutex_lock(&stop->mutex);
-    stop->done = 1;
-    pthread_cond_signal(&stop->done_condition);
-    pthread_mutex_unlock(&stop->mutex);
+    count_down(1);
     return NULL;
 }
 
-static int wait_until_done(mp_stop *stop, apr_interval_time_t timeout)
+/* One with a GIL of its own, which is kept for good: what exit() tears down, no Python
+ * thread sees. */
+static void *stop_own(void *value)
+{
+    mp_attachment before;
+
+    mp_interp_enter(value, NULL, &before);
+    shut_down(value);
+    count_down(0);
+    for (;;) {
+        pause();
+    }
+    return NULL;
+}
+
+static void stop_in_thread(void *(*run)(void *), mp_interp *interp)
+{
+    pthread_t thread;
+
+    pthread_mutex_lock(&stop.mutex);
+    if (pthread_create(&thread, NULL, run, interp) == 0) {
+        pthread_detach(thread);
+        stop.running++;
+    }
+    pthread_mutex_unlock(&stop.mutex);
+}
+
+/* Whether the main GIL can be had. */
+static int wait_until_done(apr_interval_time_t timeout)
 {
     struct timespec deadline;
-    int rv = 0;
+    int rv = 0, shared_done;
 
     clock_gettime(CLOCK_REALTIME, &deadline);
     deadline.tv_sec += (time_t)apr_time_sec(timeout);
-    pthread_mutex_lock(&stop->mutex);
-    while (!stop->done && rv == 0) {
-        rv = pthread_cond_timedwait(&stop->done_condition, &stop->mutex, &deadline);
+    pthread_mutex_lock(&stop.mutex);
+    while (stop.running && rv == 0) {
+        rv = pthread_cond_timedwait(&stop.done_condition, &stop.mutex, &deadline);
     }
-    pthread_mutex_unlock(&stop->mutex);
-    return stop->done;
+    shared_done = stop.shared_done;
+    pthread_mutex_unlock(&stop.mutex);
+    return shared_done;
 }
 
 int mp_interp_is_stopping(void)
@@ -545,11 +510,6 @@ int mp_interp_is_stopping(void)
 
 void mp_interp_stop(void (*shutdown)(mp_interp *interp), apr_interval_time_t timeout)
 {
-    /* Outlives this call if the thread does. */
-    static mp_stop stop = {.mutex = PTHREAD_MUTEX_INITIALIZER,
-                           .done_condition = PTHREAD_COND_INITIALIZER};
-    pthread_t thread;
-
     /* The prefork MPM ends its child from a signal handler, which may have
      * interrupted Python: then nothing of Python can be called any more. */
     if (mp_interp_current()) {
@@ -557,14 +517,15 @@ void mp_interp_stop(void (*shutdown)(mp_interp *interp), apr_interval_time_t tim
         return;
     }
     stop.shutdown = shutdown;
-    if (pthread_create(&thread, NULL, run_shutdown, &stop) == 0) {
-        pthread_detach(thread);
-        if (wait_until_done(&stop, timeout)) {
-            atomic_store(&process.stopping, 1);
-            /* For good: what exit() tears down, no Python thread sees. */
-            attach(get_thread(), process.main);
-            return;
+    stop_in_thread(stop_shared, NULL);
+    for (mp_interp *interp = atomic_load(&process.first); interp; interp = interp->next) {
+        if (interp->members) {
+            stop_in_thread(stop_own, interp);
         }
     }
+    int shared_done = wait_until_done(timeout);
     atomic_store(&process.stopping, 1);
+    if (shared_done) {
+        attach(get_thread(), process.main); /* for good, as stop_own() does */
+    }
 }

@@ -1,8 +1,9 @@
 /* Interpreters, thread states, the GIL: nobody else touches these.
  *
- * A child has one main interpreter, "main_interpreter", and makes others by name
- * when they are first asked for; none is ended before the process ends. Each
- * worker thread keeps one thread state per interpreter for its own life.
+ * A child has one main interpreter, "main_interpreter", and py_pool.c has others made
+ * when they are first asked for; none is ended before the process ends. They share the
+ * main one's GIL or have one each. Each worker thread keeps one thread state per
+ * interpreter for its own life.
  *
  * Functions here say whether the caller holds the interpreter, must not hold it,
  * or whether they take it. */
@@ -12,9 +13,8 @@
 #include <httpd.h>
 
 #include "compat.h"
+#include "config.h"
 #include "py_module.h"
-
-#define MP_MAIN_INTERPRETER "main_interpreter"
 
 typedef struct mp_interp mp_interp;
 
@@ -28,30 +28,32 @@ typedef struct {
  * -1 with *error in pool. home: an environment, or NULL for that of this module. */
 int mp_interp_start(apr_pool_t *pool, const char *home, int optimize, const char **error);
 
-/* The python binary whose environment Python runs in: that of home, of this module's
- * own site-packages, or the one this module was built with. */
-const char *mp_interp_program(apr_pool_t *pool, const char *home);
-
-/* The directory that holds this module's package, or NULL. */
-const char *mp_interp_site_packages(apr_pool_t *pool);
-
-/* Calls shutdown(interp) in every interpreter, attached to it, from a thread of its
- * own; waits at most timeout, and then lets no Python thread run any more. Must not
- * hold. For the end of the child. */
+/* Calls shutdown(interp) in every interpreter, attached to it: from one thread for all
+ * that share a GIL, and from one for each of the others. Waits at most timeout; where
+ * it was done by then no Python thread runs any more. Must not hold. For the end of
+ * the child. */
 void mp_interp_stop(void (*shutdown)(mp_interp *interp), apr_interval_time_t timeout);
 
 /* Whether mp_interp_stop() was called: then nothing may be entered any more. */
 int mp_interp_is_stopping(void);
 
-/* The interpreter of this name, made if it is new: setup(interp) is called then,
- * attached, and returns 0, or -1 with an exception set. NULL if it cannot be made,
- * with *error in pool. Takes and gives back; may be called holding another. */
-mp_interp *mp_interp_get(const char *name, int (*setup)(mp_interp *interp), apr_pool_t *pool,
-                         const char **error);
+/* Sets a fresh interpreter up, attached to it: 0, or -1 with an exception set. */
+typedef int mp_interp_setup(mp_interp *interp);
+
+/* Makes an interpreter, or sets the main one up if that is its name. members: of its
+ * pool, 0 if it shares the main GIL; member: which of them. name has to last. NULL with
+ * *error in pool. By one thread at a time, see py_pool.c. Must not hold. */
+mp_interp *mp_interp_make(const char *name, int members, int member, mp_interp_setup *setup,
+                          apr_pool_t *pool, const char **error);
+
+/* Lets go of what the calling thread holds, if anything, and takes it again: around what
+ * must not hold. */
+mp_interp *mp_interp_pause(void);
+void mp_interp_resume(mp_interp *held);
 
 /* Attaches the calling thread to interp; r is what it works for (may be NULL), for
  * messages logged meanwhile. Takes; what was held before is let go until
- * mp_interp_leave(). */
+ * mp_interp_leave(). Any thread of the process may, also one that serves no requests. */
 void mp_interp_enter(mp_interp *interp, const request_rec *r, mp_attachment *before);
 void mp_interp_leave(const mp_attachment *before);
 
@@ -86,11 +88,18 @@ void mp_interp_raise_in(const mp_interp_thread *thread, PyObject *exception);
 /* What thread executes: a new reference to its frame, or NULL without an exception. */
 PyObject *mp_interp_frame_of(const mp_interp_thread *thread);
 
-/* From 1, in the order of making. */
-int mp_interp_index(const mp_interp *interp);
 const char *mp_interp_name(const mp_interp *interp);
 
-/* The _apache module of interp and its state; set by py_dispatch.c in setup. */
+/* How many interpreters with a GIL of their own its name stands for; 0: it shares the
+ * main one. And which of them it is, from 0. */
+int mp_interp_members(const mp_interp *interp);
+int mp_interp_member(const mp_interp *interp);
+
+/* How many threads are in it, working or waiting for its GIL; counted only where it has
+ * one of its own. */
+int mp_interp_busy(const mp_interp *interp);
+
+/* The state of interp's _apache module; set by py_setup.c. NULL: not set up yet. */
 mp_state *mp_interp_state(const mp_interp *interp);
 void mp_interp_set_state(mp_interp *interp, mp_state *state);
 

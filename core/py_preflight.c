@@ -8,7 +8,9 @@
 #include "py_convert.h"
 #include "py_errors.h"
 #include "py_interp.h"
+#include "py_pool.h"
 #include "py_setup.h"
+#include "py_start.h"
 
 /* Of the directories on the way to path, the first that this user cannot search, or
  * path itself if it cannot be read; NULL if all is well. */
@@ -82,15 +84,30 @@ static const char *describe_start_error(apr_pool_t *pool, const mp_process_confi
                         config->home_at.line, config->home_at.file, config->home_at.text, error);
 }
 
+const char *mp_own_gil_error(apr_pool_t *pool, const char *directive)
+{
+#if PY_VERSION_HEX >= 0x030d0000
+    return NULL;
+#else
+    /* 3.12.1 aborts when a second one imports datetime, decimal, sqlite3, ssl, asyncio. */
+    return apr_psprintf(pool,
+                        "%s: interpreters with a GIL of their own need Python 3.13 or later, and "
+                        "this module was built for Python %d.%d: install Kukulkan in an "
+                        "environment of Python 3.13 and load that module, or use "
+                        "'PythonInterpGIL Shared'",
+                        directive, PY_MAJOR_VERSION, PY_MINOR_VERSION);
+#endif
+}
+
 const char *mp_python_preflight(apr_pool_t *pool, const mp_process_config *config)
 {
-    const char *error = describe_unreadable(pool, mp_interp_site_packages(pool));
+    const char *error = describe_unreadable(pool, mp_python_site_packages(pool));
     mp_interp *interp;
     mp_attachment before;
     const char *report;
 
     if (!error) {
-        error = describe_unreadable(pool, mp_interp_program(pool, config->home));
+        error = describe_unreadable(pool, mp_python_program(pool, config->home));
     }
     if (error) {
         return error;
@@ -98,7 +115,7 @@ const char *mp_python_preflight(apr_pool_t *pool, const mp_process_config *confi
     if (mp_interp_start(pool, config->home, config->optimize, &error) != 0) {
         return describe_start_error(pool, config, error);
     }
-    interp = mp_interp_get(MP_MAIN_INTERPRETER, mp_set_up_interpreter, pool, &error);
+    interp = mp_pool_take(MP_MAIN_INTERPRETER, 0, mp_set_up_interpreter, pool, &error);
     if (!interp) {
         return describe_start_error(
             pool, config, apr_pstrcat(pool, "Python started, but cannot be set up: ", error, NULL));

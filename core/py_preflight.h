@@ -10,4 +10,8 @@
  * is wrong, a line each, ending in LF; "" if nothing. */
 const char *mp_python_preflight(apr_pool_t *pool, const mp_process_config *config);
 
+/* What is wrong with a directive that wants an interpreter with a GIL of its own, or
+ * NULL: that takes a CPython which can do it. */
+const char *mp_own_gil_error(apr_pool_t *pool, const char *directive);
+
 #endif

@@ -69,22 +69,6 @@ void mp_blocking_end(const mp_blocking *blocking)
 
 /* Life cycle */
 
-static mp_wrapper_slot *slot_for(mp_interp *interp, mp_request_context *context)
-{
-    mp_wrapper_slot *slot = context->wrappers;
-
-    while (slot && slot->interp != interp) {
-        slot = slot->next;
-    }
-    if (!slot) {
-        slot = apr_pcalloc(context->r->pool, sizeof(*slot));
-        slot->interp = interp;
-        slot->next = context->wrappers;
-        context->wrappers = slot;
-    }
-    return slot;
-}
-
 PyObject *mp_request_of(mp_interp *interp, request_rec *r)
 {
     if (!r) {
@@ -95,7 +79,7 @@ PyObject *mp_request_of(mp_interp *interp, request_rec *r)
         PyErr_SetString(PyExc_ReferenceError, "this request is over: its record is gone");
         return NULL;
     }
-    mp_wrapper_slot *slot = slot_for(interp, context);
+    mp_wrapper_slot *slot = mp_wrapper_slot_of(context, interp);
 
     if (!slot->wrapper) {
         PyTypeObject *type = mp_interp_state(interp)->request_type;
@@ -278,6 +262,11 @@ static PyObject *get_phase(PyObject *op, void *closure)
 static PyObject *get_interpreter(PyObject *op, void *closure)
 {
     return Py_NewRef(mp_interp_state(((mp_request *)op)->interp)->interpreter_name);
+}
+
+static PyObject *get_interpreter_index(PyObject *op, void *closure)
+{
+    return PyLong_FromLong(mp_interp_member(((mp_request *)op)->interp));
 }
 
 static int set_status(PyObject *op, PyObject *value, void *closure)
@@ -526,6 +515,8 @@ static PyGetSetDef request_members[] = {
     TABLE(notes, "mp_table: notes of modules to each other."),
     OWN("phase", get_phase, NULL, "str or None: the directive of the running phase."),
     OWN("interpreter", get_interpreter, NULL, "str: the name of the interpreter."),
+    OWN("interpreter_index", get_interpreter_index, NULL,
+        "int: which of those of that name, from 0; 0 where there is no PythonInterpPool."),
     {"content_type", get_member, set_content_type, PyDoc_STR("str or None: Content-Type."),
      (void *)&(const mp_member){"content_type", MP_LATIN1, offsetof(request_rec, content_type), 1}},
     OWN("_content_type_set", get_content_type_set, NULL,

@@ -13,6 +13,8 @@
 
 typedef struct {
     PyObject_HEAD server_rec *s; /* lives as long as the child */
+    apr_pool_t *pool;            /* of options */
+    apr_table_t *options;        /* get_options(): this interpreter's copy, or NULL */
 } mp_server;
 
 PyObject *mp_server_of(mp_state *state, server_rec *s)
@@ -53,6 +55,9 @@ static void server_dealloc(PyObject *op)
 {
     PyTypeObject *type = Py_TYPE(op);
 
+    if (((mp_server *)op)->pool) {
+        apr_pool_destroy(((mp_server *)op)->pool);
+    }
     type->tp_free(op);
     Py_DECREF(type);
 }
@@ -145,7 +150,7 @@ static PyGetSetDef server_members[] = {
 
 /* Methods */
 
-/* key: the table, which is the configuration's. */
+/* key: the table itself. */
 static apr_table_t *locate_table(PyObject *owner, void *key)
 {
     return key;
@@ -158,21 +163,21 @@ static PyObject *view(PyObject *op, apr_table_t *table)
 
 PyDoc_STRVAR(get_options_doc, "get_options($self, /)\n--\n\n\
 mp_table: what PythonOption set at server level (manual, 4.5.6). What is\n\
-stored there stays for the child's life.");
+stored there stays, in this interpreter, for the child's life.");
 
 static PyObject *server_get_options(PyObject *op, PyObject *unused)
 {
-    mp_dir_config *config = mp_dir_config_of_server(((mp_server *)op)->s);
+    mp_server *self = (mp_server *)op;
 
-    if (!config->live_options) {
-        /* A copy: requests merge the configuration's own without the GIL. */
-        apr_pool_t *pool;
-        if (apr_pool_create_unmanaged(&pool) != APR_SUCCESS) {
+    if (!self->options) {
+        /* A copy: requests merge the configuration's own without the GIL, and other
+         * interpreters may have a GIL of theirs. */
+        if (apr_pool_create_unmanaged(&self->pool) != APR_SUCCESS) {
             return PyErr_NoMemory();
         }
-        config->live_options = apr_table_copy(pool, config->options);
+        self->options = apr_table_copy(self->pool, mp_dir_config_of_server(self->s)->options);
     }
-    return view(op, config->live_options);
+    return view(op, self->options);
 }
 
 PyDoc_STRVAR(get_config_doc, "get_config($self, /)\n--\n\n\

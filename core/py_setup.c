@@ -3,6 +3,7 @@
 #include <apr_pools.h>
 
 #include "py_convert.h"
+#include "py_start.h"
 
 /* Imports mod_python._dispatch from the directory this module's package lies in, which
  * need not be on sys.path (PythonHome), or not before another package of that name.
@@ -18,7 +19,7 @@ static PyObject *import_dispatch(void)
         PyErr_SetString(PyExc_RuntimeError, "there is no sys.path");
         return NULL;
     }
-    directory = mp_str_from_fs(mp_interp_site_packages(pool));
+    directory = mp_str_from_fs(mp_python_site_packages(pool));
     apr_pool_destroy(pool);
     if (!directory || (known = PySequence_Contains(path, directory)) < 0 ||
         PyList_Insert(path, 0, directory) != 0) {
@@ -81,7 +82,9 @@ int mp_set_up_interpreter(mp_interp *interp)
     state = mp_state_of_module(module);
     Py_XSETREF(state->interpreter_name, mp_str_from_fs(mp_interp_name(interp)));
     if (!state->interpreter_name ||
-        PyObject_SetAttrString(module, "interpreter", state->interpreter_name) != 0 ||
+        PyModule_AddObjectRef(module, "interpreter", state->interpreter_name) != 0 ||
+        PyModule_AddIntConstant(module, "interpreter_index", mp_interp_member(interp)) != 0 ||
+        PyModule_AddIntConstant(module, "_own_gil", mp_interp_members(interp) > 0) != 0 ||
         !(dispatch = import_dispatch())) {
         goto done;
     }

@@ -4,7 +4,7 @@
 
 #include "py_interp.h"
 
-/* For mp_interp_get(): imports _apache and mod_python._dispatch and fills the state.
+/* For mp_pool_take(): imports _apache and mod_python._dispatch and fills the state.
  * Holds. 0, or -1 with an exception. */
 int mp_set_up_interpreter(mp_interp *interp);
 

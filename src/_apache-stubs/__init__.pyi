@@ -24,6 +24,8 @@ _Address: TypeAlias = tuple[str, int]
 
 version: Final[str]
 interpreter: Final[str]
+interpreter_index: Final[int]
+_own_gil: Final[int]
 _phases: Final[tuple[str, ...]]
 
 def log_error(message: object, level: int = ..., server: mp_server | None = None) -> None: ...
@@ -167,6 +169,8 @@ class mp_request:
     def phase(self) -> str | None: ...
     @property
     def interpreter(self) -> str: ...
+    @property
+    def interpreter_index(self) -> int: ...
     @property
     def content_type(self) -> str | None: ...
     @content_type.setter

@@ -80,6 +80,7 @@ class Settings:
     environ: pairs to add to Apache's environment.
     defines: names given as -Dname.
     python: whether to load the module under test.
+    gil: "own" if interpreters are to have a GIL of their own by default.
     """
 
     config: str = ""
@@ -89,6 +90,7 @@ class Settings:
     environ: tuple[tuple[str, str], ...] = ()
     defines: tuple[str, ...] = ()
     python: bool = True
+    gil: str = "shared"
 
 
 def dedent(text: str) -> str:
@@ -117,5 +119,7 @@ def render(root: Path, port: int, settings: Settings, apache: Apache) -> str:
     workers = settings.workers or DEFAULT_WORKERS[settings.mpm]
     lines.append(dedent(MPM_SETTINGS[settings.mpm]).format(workers=workers))
     lines.append(dedent(BASE).format(root=root, port=port))
+    if settings.python and settings.gil == "own":
+        lines.append("PythonInterpGIL Own")
     lines.append(f'Include "{root}/conf/test.conf"')
     return "\n".join(lines) + "\n"

@@ -57,8 +57,9 @@ class Pool:
 class Lease:
     """The servers of one test: what the fixture `httpd` is."""
 
-    def __init__(self, pool: Pool, mpm: str) -> None:
+    def __init__(self, pool: Pool, mpm: str, gil: str = "shared") -> None:
         self.mpm = mpm
+        self.gil = gil
         self._pool = pool
         self._used: list[Httpd] = []
         self._private: list[Httpd] = []
@@ -66,7 +67,7 @@ class Lease:
     def __call__(self, config: str = "", files: Files | None = None, **settings: Any) -> Httpd:
         """A server with these directives and files (named from the server root);
         further arguments are those of Settings."""
-        server = self._pool.get(Settings(config, self.mpm, **settings), files or {})
+        server = self._pool.get(self._settings(config, settings), files or {})
         if server not in self._used:
             self._used.append(server)
         return server
@@ -82,9 +83,12 @@ class Lease:
 
     def unstarted(self, config: str = "", files: Files | None = None, **settings: Any) -> Httpd:
         """A server that the test itself starts, if at all; no other test gets it."""
-        server = Httpd(Settings(config, self.mpm, **settings), files or {})
+        server = Httpd(self._settings(config, settings), files or {})
         self._private.append(server)
         return server
+
+    def _settings(self, config: str, settings: dict[str, Any]) -> Settings:
+        return Settings(config, self.mpm, **({"gil": self.gil} | settings))
 
     def configtest(self, config: str, files: Files | None = None, **settings: Any) -> tuple[int, str]:
         """The exit status of `httpd -t` for these directives and what it said."""
@@ -126,7 +130,8 @@ def httpd_pool(mpm: str) -> Iterator[Pool]:
 @pytest.fixture
 def httpd(request: pytest.FixtureRequest, httpd_pool: Pool, mpm: str) -> Iterator[Lease]:
     """Servers, started on demand: see Lease."""
-    lease = request.node.stash[LEASE] = Lease(httpd_pool, mpm)
+    gil = request.config.getoption("--gil")
+    lease = request.node.stash[LEASE] = Lease(httpd_pool, mpm, gil)
     yield lease
     fail_because_of(lease.end())
 
@@ -137,6 +142,12 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         choices=[*MPMS, "both"],
         default="both",
         help="Apache's multi-processing module to test with",
+    )
+    parser.addoption(
+        "--gil",
+        choices=["shared", "own"],
+        default="shared",
+        help="whether interpreters have a GIL of their own (Python 3.13) where a test does not say",
     )
 
 
@@ -150,10 +161,10 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
 
 
 def pytest_report_header(config: pytest.Config) -> list[str]:
-    chosen = config.getoption("mpm")
+    chosen, gil = config.getoption("mpm"), config.getoption("gil")
     sanitizers = ", with the sanitizers" if SANITIZED else ""
     return [
-        f"httpd: {find_apache().version}, MPM {chosen}",
+        f"httpd: {find_apache().version}, MPM {chosen}, GIL {gil}",
         f"module: {MODULE}{sanitizers}{'' if MODULE.exists() else ' (MISSING)'}",
     ]
 
