@@ -11,15 +11,22 @@
 #include "py_pool.h"
 #include "py_start.h"
 
+/* A thread that waits for a GIL gets it after some 5 ms, its turn among others after some
+ * more, unless who holds it is in a call that does not let it go. */
+#define STUCK apr_time_from_msec(100)
+
 struct mp_interp {
     const char *name;
     int members; /* of its pool; 0: it shares the main GIL */
     int member;  /* which of them, from 0 */
     int index;   /* from 1, in the order of making */
     PyInterpreterState *interpreter;
-    atomic_int busy;     /* threads in it; 0 with the main GIL */
-    mp_state *state;     /* NULL until set up */
-    PyObject **handlers; /* by list id; grown under this interpreter's GIL */
+    /* Where it has a GIL of its own: */
+    atomic_int busy;            /* threads in it */
+    atomic_int waiting;         /* of these, those that wait to enter */
+    _Atomic apr_time_t entered; /* when the last one did */
+    mp_state *state;            /* NULL until set up */
+    PyObject **handlers;        /* by list id; grown under this interpreter's GIL */
     unsigned handler_count;
     mp_interp *next;
 };
@@ -112,6 +119,14 @@ static void attach(mp_thread *thread, mp_interp *interp)
     thread->attached = interp;
 }
 
+static void attach_counted(mp_thread *thread, mp_interp *interp)
+{
+    atomic_fetch_add_explicit(&interp->waiting, 1, memory_order_relaxed);
+    attach(thread, interp);
+    atomic_store_explicit(&interp->entered, apr_time_now(), memory_order_relaxed);
+    atomic_fetch_sub_explicit(&interp->waiting, 1, memory_order_relaxed);
+}
+
 static void detach(mp_thread *thread)
 {
     if (thread->attached) {
@@ -132,7 +147,11 @@ void mp_interp_enter(mp_interp *interp, const request_rec *r, mp_attachment *bef
     }
     if (thread->attached != interp) {
         detach(thread);
-        attach(thread, interp);
+        if (interp->members) {
+            attach_counted(thread, interp);
+        } else {
+            attach(thread, interp);
+        }
     }
 }
 
@@ -240,7 +259,13 @@ int mp_interp_member(const mp_interp *interp)
 
 int mp_interp_busy(const mp_interp *interp)
 {
-    return atomic_load_explicit(&interp->busy, memory_order_relaxed);
+    int busy = atomic_load_explicit(&interp->busy, memory_order_relaxed);
+
+    if (atomic_load_explicit(&interp->waiting, memory_order_relaxed) &&
+        apr_time_now() - atomic_load_explicit(&interp->entered, memory_order_relaxed) > STUCK) {
+        busy += MP_INTERP_STUCK;
+    }
+    return busy;
 }
 
 mp_state *mp_interp_state(const mp_interp *interp)
@@ -379,6 +404,7 @@ mp_interp *mp_interp_make(const char *name, int members, int member, mp_interp_s
     interp = new_interp(name, PyThreadState_GetInterpreter(state));
     interp->members = members;
     interp->member = member;
+    atomic_init(&interp->entered, apr_time_now());
     thread->attached = interp;
     if (setup(interp) != 0) {
         *error = mp_error_text(pool);

@@ -95,8 +95,9 @@ const char *mp_interp_name(const mp_interp *interp);
 int mp_interp_members(const mp_interp *interp);
 int mp_interp_member(const mp_interp *interp);
 
-/* How many threads are in it, working or waiting for its GIL; counted only where it has
- * one of its own. */
+/* How many threads are in it, working or waiting for its GIL; and MP_INTERP_STUCK more if
+ * none has got that for a while. Only where it has one of its own. */
+#define MP_INTERP_STUCK (1 << 20)
 int mp_interp_busy(const mp_interp *interp);
 
 /* The state of interp's _apache module; set by py_setup.c. NULL: not set up yet. */

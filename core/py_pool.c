@@ -94,11 +94,12 @@ static mp_interp *least_busy(mp_pool *pool, int *vacant)
     for (int i = 0; i < pool->members; i++, member++) {
         member = member < pool->members ? member : 0;
         mp_interp *interp = made(pool, member);
+        int busy = interp ? mp_interp_busy(interp) : INT_MAX;
         if (!interp) {
             *vacant = *vacant < 0 || member < *vacant ? member : *vacant;
-        } else if (mp_interp_busy(interp) < least) {
+        } else if (busy < least) {
             best = interp;
-            least = mp_interp_busy(interp);
+            least = busy;
         }
     }
     return best;
@@ -136,23 +137,36 @@ static mp_interp *get_member(mp_pool *pool, int member, mp_interp_setup *setup, 
     return interp;
 }
 
-/* One more of a pool, if that can be had now; else NULL. */
-static mp_interp *grow(mp_pool *pool, int member, mp_interp_setup *setup, apr_pool_t *p,
-                       const char **error)
+/* Another thread is making one: for this pool, as likely as not. Nobody waits for long,
+ * since that one may be waiting for the main GIL. */
+static int lock_making(void)
 {
-    apr_time_t now = apr_time_now();
-    mp_interp *interp, *held;
-
-    if (now < atomic_load(&pool->retry) ||
-        apr_thread_mutex_trylock(pools.making_lock) != APR_SUCCESS) {
-        return NULL;
+    for (int i = 0; i < 100; i++) {
+        if (apr_thread_mutex_trylock(pools.making_lock) == APR_SUCCESS) {
+            return 1;
+        }
+        apr_sleep(apr_time_from_msec(5));
     }
-    held = mp_interp_pause();
-    interp = make(pool, member, setup, p, error);
-    apr_thread_mutex_unlock(pools.making_lock);
-    mp_interp_resume(held);
-    if (!interp) {
-        atomic_store(&pool->retry, now + RETRY_INTERVAL);
+    return 0;
+}
+
+/* The least busy when there may be one more of them. Holds nothing. */
+static mp_interp *grow(mp_pool *pool, mp_interp_setup *setup, apr_pool_t *p, const char **error)
+{
+    int locked = lock_making();
+    int vacant;
+    mp_interp *interp = least_busy(pool, &vacant);
+
+    if (locked && vacant >= 0 && mp_interp_busy(interp)) {
+        mp_interp *further = make(pool, vacant, setup, p, error);
+        if (further) {
+            interp = further;
+        } else {
+            atomic_store(&pool->retry, apr_time_now() + RETRY_INTERVAL);
+        }
+    }
+    if (locked) {
+        apr_thread_mutex_unlock(pools.making_lock);
     }
     return interp;
 }
@@ -161,7 +175,7 @@ mp_interp *mp_pool_take(const char *name, int members, mp_interp_setup *setup, a
                         const char **error)
 {
     mp_pool *found = find(name, members);
-    mp_interp *interp, *further = NULL;
+    mp_interp *interp, *held;
     int vacant;
 
     if (members <= 1) {
@@ -171,10 +185,12 @@ mp_interp *mp_pool_take(const char *name, int members, mp_interp_setup *setup, a
     if (!interp) {
         return get_member(found, 0, setup, pool, error);
     }
-    if (vacant >= 0 && mp_interp_busy(interp)) {
-        further = grow(found, vacant, setup, pool, error);
+    if (vacant >= 0 && mp_interp_busy(interp) && apr_time_now() >= atomic_load(&found->retry)) {
+        held = mp_interp_pause();
+        interp = grow(found, setup, pool, error);
+        mp_interp_resume(held);
     }
-    return further ? further : interp;
+    return interp;
 }
 
 mp_interp *mp_pool_member(const char *name, int members, int member, mp_interp_setup *setup,

@@ -14,6 +14,7 @@ Exceptions of this package:
 import contextlib
 import html
 import os
+import re
 import traceback
 from http import HTTPStatus
 from types import FrameType, TracebackType
@@ -44,13 +45,13 @@ _STYLE = (
     "pre{background:#f4f4f2;padding:1em;overflow:auto}</style>"
 )
 
-#: How extension modules say that they do not load in a second interpreter: CPython, NumPy,
+#: How extension modules say that they do not load in a further interpreter: CPython, NumPy,
 #: Cython, PyO3.
-_ONE_INTERPRETER_ONLY = (
-    "does not support loading in subinterpreters",
-    "cannot load module more than once per process",
-    "only be loaded into one interpreter per process",
-    "do not yet support subinterpreters",
+_ONE_INTERPRETER_ONLY = re.compile(
+    r"(?:module (?P<module>\S+) )?does not support loading in subinterpreters"
+    r"|cannot load module more than once per process"
+    r"|only be loaded into one interpreter per process"
+    r"|do not yet support subinterpreters"
 )
 
 
@@ -194,13 +195,29 @@ def _skip_own_frames(trace: TracebackType | None) -> TracebackType | None:
 def _format(error: BaseException) -> str:
     trace = _skip_own_frames(error.__traceback__)
     text = "".join(traceback.format_exception(type(error), error, trace, limit=-100)).rstrip()
-    if isinstance(error, ImportError) and any(words in str(error) for words in _ONE_INTERPRETER_ONLY):
-        text += (
-            f"\n{error.name or 'This extension module'} loads in one interpreter of a process only, "
-            f"and this is '{_apache.interpreter}': run what uses it in one, best in the main one, "
-            "with 'PythonInterpreter main_interpreter'"
+    module = _refusing_module(error)
+    if module is None:
+        return text
+    if _apache._own_gil:
+        return (
+            f"{text}\n{module} does not load in an interpreter with a GIL of its own, which "
+            f"'{_apache.interpreter}' is: let that share the main GIL, with 'PythonInterpGIL Shared', "
+            "or run what uses the module in the main one, with 'PythonInterpreter main_interpreter'"
         )
-    return text
+    return (
+        f"{text}\n{module} loads in one interpreter of a process only, "
+        f"and this is '{_apache.interpreter}': run what uses it in one, best in the main one, "
+        "with 'PythonInterpreter main_interpreter'"
+    )
+
+
+def _refusing_module(error: BaseException | None) -> str | None:
+    """The extension module that does not load in this interpreter, if that is behind the error."""
+    while error is not None:
+        if isinstance(error, ImportError) and (match := _ONE_INTERPRETER_ONLY.search(str(error))):
+            return match["module"] or error.name or "This extension module"
+        error = error.__cause__ or error.__context__
+    return None
 
 
 def _summary(error: BaseException) -> str:
