@@ -134,7 +134,9 @@ void *mp_merge_dir_config(apr_pool_t *pool, void *basev, void *addv)
     }
     INHERIT(connection_handler, add->connection_handler)
     INHERIT(interpreter, add->interpreter)
-    merged->gil = mp_merge_gil(base->gil, add->gil);
+    if (add->gil.own >= 0) {
+        merged->gil = mp_merge_gil(base->gil, add->gil);
+    }
     INHERIT(python_path, add->python_path)
     INHERIT(handler_module, add->handler_module)
     INHERIT(request_timeout, add->request_timeout >= 0)

@@ -162,7 +162,7 @@ const char *mp_set_handler_module(cmd_parms *cmd, void *config, const char *modu
  * that shares the main GIL. */
 int mp_members_of(const mp_dir_config *config, const char *name);
 
-/* config_interp.c: what add, of the inner scope, leaves of base. */
+/* config_interp.c: what add, given in the inner scope, leaves of base. */
 mp_gil mp_merge_gil(mp_gil base, mp_gil add);
 
 /* config_interp.c: PythonInterpreter, PythonInterpGIL, PythonInterpPool; return an error

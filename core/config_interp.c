@@ -29,9 +29,6 @@ int mp_members_of(const mp_dir_config *config, const char *name)
 
 mp_gil mp_merge_gil(mp_gil base, mp_gil add)
 {
-    if (add.own < 0) {
-        return base;
-    }
     if (add.own && !add.members && base.own > 0) {
         add.members = base.members; /* Own says nothing against a pool */
     }

@@ -67,12 +67,14 @@ static mp_pool *look_up(const char *name, int members)
     return pool;
 }
 
-static mp_pool *find(const char *name, int members)
+static inline mp_pool *find(const char *name, int members)
 {
-    if (!last || last->members != members || strcmp(last->name, name) != 0) {
-        last = look_up(name, members);
+    mp_pool *pool = last;
+
+    if (!pool || pool->members != members || strcmp(pool->name, name) != 0) {
+        last = pool = look_up(name, members);
     }
-    return last;
+    return pool;
 }
 
 static mp_interp *made(mp_pool *pool, int member)
@@ -175,14 +177,14 @@ mp_interp *mp_pool_take(const char *name, int members, mp_interp_setup *setup, a
                         const char **error)
 {
     mp_pool *found = find(name, members);
-    mp_interp *interp, *held;
+    mp_interp *interp = made(found, 0);
+    mp_interp *held;
     int vacant;
 
-    if (members <= 1) {
-        return get_member(found, 0, setup, pool, error);
+    if (members <= 1 && interp) {
+        return interp;
     }
-    interp = least_busy(found, &vacant);
-    if (!interp) {
+    if (members <= 1 || !(interp = least_busy(found, &vacant))) {
         return get_member(found, 0, setup, pool, error);
     }
     if (vacant >= 0 && mp_interp_busy(interp) && apr_time_now() >= atomic_load(&found->retry)) {
