@@ -121,6 +121,10 @@ CASES = {
     "static-access": Case(
         "static file, Python access handler", "kukulkan", "kukulkan.conf", STATIC, "static"
     ),
+    "cpu": Case("5 ms of Python, one interpreter", "kukulkan", "python.conf", "/cpu", "cpu"),
+    "cpu-pool": Case(
+        "the same, PythonInterpPool 2", "own-gil", "pool.conf", "/cpu", "cpu"
+    ),
     "cgi": Case(
         "CGI, Python script that imports cgi", "cgi", "cgi.conf", "/cgi/hello",
         framing=None, rounds=0.4, seconds=3, settle=1.0, outside=True,
@@ -206,6 +210,7 @@ MARKS = (
     Mark("WSGI application", "wsgi", "c", 0.85),
     Mark("WSGI application, against mod_wsgi", "wsgi", "mod_wsgi", 2),
     Mark("handler, against CGI", "hello", "cgi", 350),
+    Mark("CPU-bound handler, pool of 2 against one interpreter", "cpu-pool", "cpu", 1.85),
     Mark("filter that passes on, 1 MiB", "filter-pass", "file", 0.80),
     Mark("filter that reads and writes, 1 MiB", "filter-copy", "file", 0.80),
     Mark("upper case, against the old module", "filter-upper", "old-filter-upper", 3),

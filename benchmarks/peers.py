@@ -49,10 +49,18 @@ def described(command: Path) -> Callable[[Httpd, Path], str | None]:
     return load
 
 
+def own_gil(httpd: Httpd, folder: Path) -> str | None:
+    """Kukulkan with interpreters that have a GIL each."""
+    return KUKULKAN(httpd, folder) if sys.version_info >= (3, 13) else None
+
+
+KUKULKAN = described(Path(sys.executable).with_name("kukulkan"))
+
 PEERS = {
     "static": Peer(nothing, ""),
     "c": Peer(build_hello, ""),
-    "kukulkan": Peer(described(Path(sys.executable).with_name("kukulkan")), "make build"),
+    "kukulkan": Peer(KUKULKAN, "make build"),
+    "own-gil": Peer(own_gil, "make bench PYTHON=python3.13"),
     "cgi": Peer(stock("cgid_module", "mod_cgid.so"), "apt-get install apache2-bin"),
     "mod_cgi": Peer(stock("cgi_module", "mod_cgi.so"), "apt-get install apache2-bin"),
     "echo": Peer(stock("echo_module", "mod_echo.so"), "apt-get install apache2-bin"),

@@ -79,8 +79,7 @@ static void log_failure(const char *name, const char *error, const mp_interp *in
     }
 }
 
-static inline mp_interp *take(const char *name, int members, const request_rec *r,
-                              apr_pool_t *pool)
+static inline mp_interp *take(const char *name, int members, const request_rec *r, apr_pool_t *pool)
 {
     const char *error = start_error;
     mp_interp *interp =

@@ -1,17 +1,14 @@
 """PythonInterpGIL: interpreters with a GIL of their own, and how interpreters are made."""
 
-import os
 import re
 import sys
-from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
 
 import pytest
 
+from .interp_handlers import HOLD, PYTHON, customized, held
+
 OWN_GIL = sys.version_info >= (3, 13)
 needs_own_gil = pytest.mark.skipif(not OWN_GIL, reason="needs Python 3.13")
-
-PYTHON = "SetHandler python-program\nPythonHandler spam\n"
 
 #: Which interpreter, and whether it has a GIL of its own.
 PROBE = "import _apache\nreturn [req.interpreter, bool(_apache._own_gil)]"
@@ -27,38 +24,6 @@ VHOSTS = """
         PythonInterpGIL Shared
     </VirtualHost>
     """
-
-# Waits in a call that holds the GIL until there is something to read in the FIFO.
-HOLD = """
-    import ctypes, os
-    from mod_python import apache
-
-    def handler(req):
-        if req.args == "hold":
-            fifo = os.open(os.path.dirname(req.filename) + "/fifo", os.O_RDWR)
-            apache.log_error(f"holding {req.interpreter_index}", apache.APLOG_NOTICE)
-            ctypes.PyDLL(None).read(fifo, ctypes.create_string_buffer(1), 1)
-            os.close(fifo)
-        req.write(f"{req.interpreter} {req.interpreter_index}")
-        return apache.OK
-    """
-
-
-@contextmanager
-def held(site, path=""):
-    """Within, a request to the handler above holds a GIL; gives what it has logged."""
-    fifo = site.directory / path / "fifo"
-    os.mkfifo(fifo)
-    fifo.chmod(0o666)
-    with ThreadPoolExecutor(1) as executor:
-        answer = executor.submit(site.get, f"{path}x?hold")
-        try:
-            yield site.expect_log("holding ").message.split("holding ")[1]
-        finally:
-            with open(fifo, "r+b", buffering=0) as writer:
-                writer.write(b"x")
-            assert answer.result().status_code == 200
-
 
 # The directives
 
@@ -323,16 +288,6 @@ def test_refusal_behind_another_error(httpd):
 
 # Interpreters that cannot be made
 
-#: Runs when an interpreter starts; breaks it in a way while a file is there.
-SITECUSTOMIZE = """
-    import os, sys
-    where = os.path.dirname(__file__)
-    if os.path.exists(where + "/no_dispatch"):
-        sys.modules["mod_python._dispatch"] = None
-    if os.path.exists(where + "/no_site"):
-        raise SystemExit("site-packages are broken")
-    """
-
 GILS = ["shared", pytest.param("own", marks=needs_own_gil)]
 BREAKS = [
     "no_dispatch",
@@ -344,23 +299,20 @@ BREAKS = [
 @pytest.mark.only_mpm("event")
 @pytest.mark.parametrize("gil", GILS)
 @pytest.mark.parametrize("broken", BREAKS)
-def test_cannot_be_made(httpd, tmp_path, gil, broken):
+def test_cannot_be_made(httpd, gil, broken):
     """The request gets 500 and one record; the others go on, and a later one tries again."""
-    tmp_path.chmod(0o755)
-    for parent in list(tmp_path.parents)[:3]:
-        parent.chmod(0o755)
-    (tmp_path / "sitecustomize.py").write_text("\n".join(line[4:] for line in SITECUSTOMIZE.splitlines()))
-    server = httpd(f"# {broken}", gil=gil, environ=(("PYTHONPATH", str(tmp_path)),))
-    server.changed = True
-    assert server.run("return req.interpreter", config="PythonInterpreter before") == "before"
-    (tmp_path / broken).touch()
-    site = server.site(PYTHON + "PythonInterpreter broken\n", {"spam.py": HOLD})
-    for _ in range(3):
-        assert site.get("x").status_code == 500
-        assert "'broken'" in site.expect_log("KK0105").message
+    with customized() as directory:
+        server = httpd(f"# {broken}", gil=gil, environ=(("PYTHONPATH", str(directory)),))
+        server.changed = True
         assert server.run("return req.interpreter", config="PythonInterpreter before") == "before"
-    (tmp_path / broken).unlink()
-    assert site.get("x").text == "broken 0"
+        (directory / broken).touch()
+        site = server.site(PYTHON + "PythonInterpreter broken\n", {"spam.py": HOLD})
+        for _ in range(3):
+            assert site.get("x").status_code == 500
+            assert "'broken'" in site.expect_log("KK0105").message
+            assert server.run("return req.interpreter", config="PythonInterpreter before") == "before"
+        (directory / broken).unlink()
+        assert site.get("x").text == "broken 0"
 
 
 # Many of them

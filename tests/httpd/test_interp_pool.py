@@ -1,32 +1,18 @@
 """PythonInterpPool: several interpreters with a GIL each behind one name."""
 
-import os
 import sys
 from concurrent.futures import ThreadPoolExecutor, wait
-from contextlib import contextmanager
 
 import pytest
 
 from plugins.config import dedent
 
-from .test_interp_gil import HOLD, PYTHON, held
+from .interp_handlers import HOLD, PYTHON, WAIT, customized, held, waiting
 
 pytestmark = pytest.mark.skipif(sys.version_info < (3, 13), reason="needs Python 3.13")
 threads = pytest.mark.only_mpm("event")
 
 LIB = "PythonPath \"sys.path + ['${root}/lib']\"\n"
-
-# Waits, without the GIL, until the test opens the FIFO.
-WAIT = """
-    import os
-    from mod_python import apache
-
-    def handler(req):
-        apache.log_error(f"waiting {req.interpreter_index}", apache.APLOG_NOTICE)
-        os.close(os.open(req.filename + ".fifo", os.O_RDONLY))
-        req.write(f"{req.interpreter} {req.interpreter_index}")
-        return apache.OK
-    """
 
 # Every phase notes where it is, and that it finds what the one before left.
 STAY = """
@@ -105,28 +91,6 @@ STAY_CONFIG = """
         SetOutputFilter STAY
     </Location>
     """
-
-
-@contextmanager
-def waiting(site, count, path="", name="x"):
-    """Within, that many requests to the handler above wait; gives where they are, and then
-    their answers. The FIFO is the name's own."""
-    fifo = site.directory / path / f"{name}.fifo"
-    os.mkfifo(fifo)
-    fifo.chmod(0o666)
-    answers = []
-    with ThreadPoolExecutor(count) as executor:
-        requests, members = [], []
-        try:
-            for _ in range(count):
-                requests.append(executor.submit(site.get, path + name))
-                members.append(int(site.expect_log("waiting ").message.split("waiting ")[1]))
-            yield members, answers
-        finally:
-            writer = os.open(fifo, os.O_RDWR)
-            answers += [request.result().text for request in requests]
-            os.close(writer)
-            fifo.unlink()
 
 
 @threads
@@ -349,29 +313,20 @@ def test_cleanups_of_the_server(httpd):
     server.expect_log("bye 0 0")
 
 
-SITECUSTOMIZE = """\
-import os, sys
-if os.path.exists(os.path.dirname(__file__) + "/broken"):
-    sys.modules["mod_python._dispatch"] = None
-"""
-
-
 @threads
-def test_a_further_one_cannot_be_made(httpd, tmp_path):
+def test_a_further_one_cannot_be_made(httpd):
     """The pool gets along with those it has; that is logged once, not with each request."""
-    for directory in (tmp_path, *list(tmp_path.parents)[:3]):
-        directory.chmod(0o755)
-    (tmp_path / "sitecustomize.py").write_text(SITECUSTOMIZE)
-    server = httpd("PythonInterpPool 3", environ=(("PYTHONPATH", str(tmp_path)),))
-    server.changed = True
-    site = server.site(PYTHON, {"spam.py": WAIT})
-    with waiting(site, 1) as (members, _):
-        assert members == [0]
-    (tmp_path / "broken").touch()
-    with waiting(site, 4) as (members, answers):
-        assert members == [0] * 4
-    assert answers == ["www.example.com 0"] * 4
-    assert "www.example.com" in server.expect_log("KK0160").message
+    with customized() as directory:
+        server = httpd("PythonInterpPool 3", environ=(("PYTHONPATH", str(directory)),))
+        server.changed = True
+        site = server.site(PYTHON, {"spam.py": WAIT})
+        with waiting(site, 1) as (members, _):
+            assert members == [0]
+        (directory / "no_dispatch").touch()
+        with waiting(site, 4) as (members, answers):
+            assert members == [0] * 4
+        assert answers == ["www.example.com 0"] * 4
+        assert "www.example.com" in server.expect_log("KK0160").message
 
 
 STRESS = """
