@@ -10,12 +10,16 @@
 #error "Kukulkan needs CPython 3.11 or later"
 #endif
 
-/* 3.12 introduced the slot that says a module may live in several interpreters. */
-#if PY_VERSION_HEX >= 0x030c0000
-#define MP_MULTIPLE_INTERPRETERS_SLOT                                                              \
-    {Py_mod_multiple_interpreters, Py_MOD_PER_INTERPRETER_GIL_SUPPORTED},
+/* 3.12 introduced the slot that says a module may live in several interpreters, 3.13 the
+ * one that says whether it needs the GIL: a free-threaded CPython keeps it then. */
+#if PY_VERSION_HEX >= 0x030d0000
+#define MP_MODULE_SLOTS                                                                            \
+    {Py_mod_multiple_interpreters, Py_MOD_PER_INTERPRETER_GIL_SUPPORTED},                          \
+        {Py_mod_gil, Py_MOD_GIL_USED},
+#elif PY_VERSION_HEX >= 0x030c0000
+#define MP_MODULE_SLOTS {Py_mod_multiple_interpreters, Py_MOD_PER_INTERPRETER_GIL_SUPPORTED},
 #else
-#define MP_MULTIPLE_INTERPRETERS_SLOT
+#define MP_MODULE_SLOTS
 #endif
 
 #endif

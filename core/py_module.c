@@ -173,7 +173,7 @@ static void apache_free(void *module)
 
 static PyModuleDef_Slot apache_slots[] = {
     {Py_mod_exec, apache_exec},
-    MP_MULTIPLE_INTERPRETERS_SLOT{0, NULL},
+    MP_MODULE_SLOTS{0, NULL},
 };
 
 PyDoc_STRVAR(apache_doc, "Apache's records and functions. Use mod_python.apache.");
