@@ -1,6 +1,7 @@
 """What a child takes of memory: with one interpreter after many requests, and for each further one."""
 
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 
 from cases import CASES, Case
@@ -17,11 +18,18 @@ INTERPRETERS = 40
 CHILDREN = (
     ("C module", CASES["c"], "c.conf"),
     ("handler, main interpreter", CASES["hello"], "memory.conf"),
+    ("handler, others with a GIL each", replace(CASES["hello"], peer="own-gil"), "memory.conf"),
     ("WSGI application, main interpreter", CASES["wsgi"], "memory.conf"),
     ("old module, handler", CASES["old"], "python.conf"),
     ("mod_wsgi of PyPI, embedded", CASES["mod_wsgi"], "wsgi.conf"),
     ("mod_wsgi of Debian, embedded", CASES["mod_wsgi-debian"], "wsgi.conf"),
 )
+
+FURTHER = {
+    "handler, main interpreter": "each further interpreter",
+    "handler, others with a GIL each": "each further one, with its own GIL",
+}
+"""Children that are given INTERPRETERS more, and the rows for one of these."""
 
 
 def anonymous(server: Server) -> int:
@@ -64,8 +72,8 @@ def measure(httpd: Httpd, folder: Path, requests: int = REQUESTS) -> Mapping[str
                 server.start()
                 request(server, case, requests)
                 results[title] = anonymous(server)
-                if case is CASES["hello"]:
-                    results["each further interpreter"] = further(server, case)
+                if title in FURTHER:
+                    results[FURTHER[title]] = further(server, case)
             finally:
                 server.stop()
         except (ServerError, LoadError, OSError) as error:

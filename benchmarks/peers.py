@@ -51,7 +51,8 @@ def described(command: Path) -> Callable[[Httpd, Path], str | None]:
 
 def own_gil(httpd: Httpd, folder: Path) -> str | None:
     """Kukulkan with interpreters that have a GIL each."""
-    return KUKULKAN(httpd, folder) if sys.version_info >= (3, 13) else None
+    load = KUKULKAN(httpd, folder) if sys.version_info >= (3, 13) else None
+    return f"{load}\nPythonInterpGIL Own" if load else None
 
 
 KUKULKAN = described(Path(sys.executable).with_name("kukulkan"))

@@ -119,7 +119,8 @@ def render(root: Path, port: int, settings: Settings, apache: Apache) -> str:
     workers = settings.workers or DEFAULT_WORKERS[settings.mpm]
     lines.append(dedent(MPM_SETTINGS[settings.mpm]).format(workers=workers))
     lines.append(dedent(BASE).format(root=root, port=port))
-    if settings.python and settings.gil == "own":
+    # Where the test's own directives choose the main interpreter, the two would contradict.
+    if settings.gil == "own" and settings.python and "main_interpreter" not in settings.config:
         lines.append("PythonInterpGIL Own")
     lines.append(f'Include "{root}/conf/test.conf"')
     return "\n".join(lines) + "\n"
