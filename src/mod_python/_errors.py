@@ -195,7 +195,7 @@ def _skip_own_frames(trace: TracebackType | None) -> TracebackType | None:
 def _format(error: BaseException) -> str:
     trace = _skip_own_frames(error.__traceback__)
     text = "".join(traceback.format_exception(type(error), error, trace, limit=-100)).rstrip()
-    module = _refusing_module(error)
+    module = _refusing_module(error, text)
     if module is None:
         return text
     if _apache._own_gil:
@@ -211,13 +211,18 @@ def _format(error: BaseException) -> str:
     )
 
 
-def _refusing_module(error: BaseException | None) -> str | None:
-    """The extension module that does not load in this interpreter, if that is behind the error."""
-    while error is not None:
-        if isinstance(error, ImportError) and (match := _ONE_INTERPRETER_ONLY.search(str(error))):
-            return match["module"] or error.name or "This extension module"
-        error = error.__cause__ or error.__context__
-    return None
+def _refusing_module(error: BaseException, text: str) -> str | None:
+    """The extension module that does not load in this interpreter, if that is behind the error.
+
+    text: What is written of it; the words of the errors behind it are there.
+    """
+    behind: BaseException | None = error
+    while behind is not None and not isinstance(behind, ImportError):
+        behind = behind.__cause__ or behind.__context__
+    if behind is None:
+        return None
+    match = _ONE_INTERPRETER_ONLY.search(str(error) if behind is error else text)
+    return (match["module"] or behind.name or "This extension module") if match else None
 
 
 def _summary(error: BaseException) -> str:
