@@ -122,8 +122,7 @@ static PyObject *request_cgi_environ(PyObject *op, PyObject *unused)
         return NULL;
     }
     /* A copy: making objects can run the garbage collector, and so anything. */
-    const apr_array_header_t *entries =
-        apr_table_elts(apr_table_copy(r->pool, r->subprocess_env));
+    const apr_array_header_t *entries = apr_table_elts(apr_table_copy(r->pool, r->subprocess_env));
     const char *password = apr_table_get(r->headers_in, "Authorization");
     int failed = add_variable(environ, "GATEWAY_INTERFACE", "Python-CGI/1.1") != 0 ||
                  (password && add_variable(environ, "HTTP_AUTHORIZATION", password) != 0);
@@ -242,11 +241,9 @@ static PyObject *request_scan_header(PyObject *op, PyObject *header)
     ap_set_content_type(r, NULL);
     /* Logs what it drops. */
     mp_blocking_begin(&blocking, self->context->conn);
-    int status =
-        ap_scan_script_header_err_core_ex(r, NULL, give_line, &source, APLOG_MODULE_INDEX);
+    int status = ap_scan_script_header_err_core_ex(r, NULL, give_line, &source, APLOG_MODULE_INDEX);
     mp_blocking_end(&blocking);
-    const char *location =
-        r->status == HTTP_OK ? apr_table_get(r->headers_out, "Location") : NULL;
+    const char *location = r->status == HTTP_OK ? apr_table_get(r->headers_out, "Location") : NULL;
     return Py_BuildValue("(iN)", status, mp_str_from_fs(location));
 }
 

@@ -323,7 +323,9 @@ def _import(
     script: Script, name: str, globals: Mapping[str, Any], fromlist: Sequence[str], level: int
 ) -> ModuleType | None:
     """What an import statement of the script's is to have; None if that is none of its own."""
-    full = importlib.util.resolve_name("." * level + name, globals.get("__package__") or "") if level else name
+    full = (
+        importlib.util.resolve_name("." * level + name, globals.get("__package__") or "") if level else name
+    )
     module = _load(script, full)
     if module is None or fromlist:
         if module is not None:

@@ -119,8 +119,7 @@ def test_body(httpd):
     """The body is sys.stdin, text and bytes; its end is the end."""
     expression = "(sys.stdin.readline(), sys.stdin.isatty(), sys.stdin.read())"
     assert (
-        printing(httpd, expression, method="POST", content="ä\nb\nc".encode())
-        == "('ä\\n', False, 'b\\nc')"
+        printing(httpd, expression, method="POST", content="ä\nb\nc".encode()) == "('ä\\n', False, 'b\\nc')"
     )
 
 
@@ -317,8 +316,7 @@ def test_nph(httpd):
     with site.connect() as connection:
         connection.send(f"GET {site.prefix}nph-script.py HTTP/1.1\r\nHost: x\r\n\r\n".encode())
         assert (
-            connection.read_all()
-            == b"HTTP/1.1 299 Strange\r\nx-Spam: eggs\r\nConnection: close\r\n\r\nbody"
+            connection.read_all() == b"HTTP/1.1 299 Strange\r\nx-Spam: eggs\r\nConnection: close\r\n\r\nbody"
         )
 
 
@@ -571,9 +569,11 @@ def test_basic_authentication(httpd):
     site = script(
         httpd,
         "import os\nprint('X: 1\\n')\nprint(os.environ['REMOTE_USER'], os.environ['AUTH_TYPE'])",
-        config='AuthType Basic\nAuthName x\nRequire valid-user\nPythonAuthenHandler authen\n',
+        config="AuthType Basic\nAuthName x\nRequire valid-user\nPythonAuthenHandler authen\n",
     )
-    site.write("authen.py", "def authenhandler(req):\n    return 0 if req.get_basic_auth_pw() == 'eggs' else 401\n")
+    site.write(
+        "authen.py", "def authenhandler(req):\n    return 0 if req.get_basic_auth_pw() == 'eggs' else 401\n"
+    )
     assert site.get("script.py").status_code == 401
     token = base64.b64encode(b"spam:eggs").decode()
     assert site.get("script.py", headers={"Authorization": f"Basic {token}"}).text == "spam Basic\n"
@@ -613,14 +613,17 @@ def test_setup_cgi(httpd):
 
 def test_restore_without_setup(httpd):
     """restore_nocgi() has something to restore, or says so."""
-    assert httpd.run(
-        """
+    assert (
+        httpd.run(
+            """
         try:
             apache.restore_nocgi(None, None, None)
         except RuntimeError as error:
             return str(error)
         """
-    ) == "restore_nocgi() without setup_cgi() before it in this thread"
+        )
+        == "restore_nocgi() without setup_cgi() before it in this thread"
+    )
 
 
 def test_setup_cgi_without_a_response(httpd):

@@ -119,8 +119,9 @@ def test_taking_turns(httpd):
 
 def test_directory_that_is_missing(httpd):
     """What cannot be entered is an OSError with its name, and nothing stays locked."""
-    assert httpd.run(
-        """
+    assert (
+        httpd.run(
+            """
         import os, _apache
         found = []
         for may_separate in (True, False, True, False):
@@ -131,7 +132,9 @@ def test_directory_that_is_missing(httpd):
                 found.append((error.filename, before == (os.getcwd(), os.umask(0o22), os.umask(0o22))))
         return found
         """
-    ) == [["/no/such", True]] * 4
+        )
+        == [["/no/such", True]] * 4
+    )
 
 
 def test_directory_and_umask_are_restored(httpd):

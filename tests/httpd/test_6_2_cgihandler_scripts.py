@@ -19,7 +19,8 @@ ROUNDUP = Path(sysconfig.get_path("data"), "share/roundup/cgi-bin/roundup.cgi")
 needs_mercurial = pytest.mark.skipif(
     not HGWEB.exists()
     or not shutil.which("hg")
-    or f"cpython-{sys.version_info[0]}{sys.version_info[1]}" not in str(sorted(Path(DEBIAN, "mercurial").rglob("*.so"))),
+    or f"cpython-{sys.version_info[0]}{sys.version_info[1]}"
+    not in str(sorted(Path(DEBIAN, "mercurial").rglob("*.so"))),
     reason="Debian's mercurial, for this Python, is not installed",
 )
 needs_roundup = pytest.mark.skipif(not ROUNDUP.exists(), reason="roundup is not installed")
