@@ -11,6 +11,7 @@
 #include <apr_lib.h>
 #include <apr_strings.h>
 
+#include "cgi_vars.h"
 #include "py_convert.h"
 
 APLOG_USE_MODULE(python);
@@ -22,59 +23,6 @@ APLOG_USE_MODULE(python);
 #define CGITB_LINE "<!--: spam"
 
 /* Variables */
-
-/* Path and query as the client sent them; of an absolute URI, without scheme and host. */
-static const char *requested_uri(request_rec *r)
-{
-    const char *start = r->the_request ? strchr(r->the_request, ' ') : NULL;
-    const char *end, *authority;
-
-    if (!start) {
-        return r->unparsed_uri;
-    }
-    start += strspn(start, " ");
-    end = start + strcspn(start, " ");
-    authority = strstr(start, "://");
-    if (*start != '/' && authority && authority < end) {
-        start = authority + 3;
-        start += strcspn(start, "/? ");
-        if (start >= end || *start == '?') {
-            return apr_pstrcat(r->pool, "/", apr_pstrmemdup(r->pool, start, (size_t)(end - start)),
-                               NULL);
-        }
-    }
-    return apr_pstrmemdup(r->pool, start, (size_t)(end - start));
-}
-
-/* The URI less what follows the file's name. */
-static const char *script_name(request_rec *r)
-{
-    size_t info = r->path_info ? strlen(r->path_info) : 0;
-    size_t uri = strlen(r->uri);
-
-    if (info && info <= uri && !strcmp(r->uri + uri - info, r->path_info)) {
-        return apr_pstrmemdup(r->pool, r->uri, uri - info);
-    }
-    /* A rewritten one need not end so. */
-    return info ? apr_pstrmemdup(r->pool, r->uri, (size_t)ap_find_path_info(r->uri, r->path_info))
-                : r->uri;
-}
-
-static void add_cgi_vars(request_rec *r)
-{
-    apr_table_t *env = r->subprocess_env;
-
-    apr_table_setn(env, "GATEWAY_INTERFACE", "CGI/1.1");
-    apr_table_setn(env, "SERVER_PROTOCOL", r->protocol);
-    apr_table_setn(env, "REQUEST_METHOD", r->method);
-    apr_table_setn(env, "QUERY_STRING", r->args ? r->args : "");
-    apr_table_setn(env, "REQUEST_URI", requested_uri(r));
-    apr_table_setn(env, "SCRIPT_NAME", script_name(r));
-    if (r->path_info && *r->path_info) {
-        apr_table_setn(env, "PATH_INFO", r->path_info);
-    }
-    ap_add_common_vars(r);
-}
 
 PyDoc_STRVAR(add_cgi_vars_doc, "add_cgi_vars($self, /)\n--\n\n\
 Fill subprocess_env with the variables of RFC 3875, section 4.1, and those of\n\
@@ -89,10 +37,14 @@ static PyObject *request_add_cgi_vars(PyObject *op, PyObject *unused)
     if (!r) {
         return NULL;
     }
-    /* May look up names in the DNS. */
-    mp_blocking_begin(&blocking, self->context->conn);
-    add_cgi_vars(r);
-    mp_blocking_end(&blocking);
+    int may_block = mp_cgi_vars_may_block(r);
+    if (may_block) {
+        mp_blocking_begin(&blocking, self->context->conn);
+    }
+    mp_add_cgi_vars(r);
+    if (may_block) {
+        mp_blocking_end(&blocking);
+    }
     Py_RETURN_NONE;
 }
 

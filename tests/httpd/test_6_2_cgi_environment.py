@@ -90,3 +90,19 @@ def test_build_beyond_latin_1(httpd):
     """A path in any script of the world survives, as bytes of UTF-8."""
     env = built(httpd, "snippet.py/%E7%8C%AB")
     assert env["PATH_INFO"].encode("latin-1").decode() == "/猫"
+
+
+def test_request_uri_of_a_redirect(httpd):
+    """After an internal redirect, REQUEST_URI is still what the client asked for."""
+    code = """
+        from mod_python import apache
+        def handler(req):
+            if not req.prev:
+                req.internal_redirect(req.uri + "/other?q")
+                return apache.OK
+            req.add_cgi_vars()
+            req.write(req.subprocess_env["REQUEST_URI"] + " " + req.subprocess_env["QUERY_STRING"])
+            return apache.OK
+        """
+    site = httpd.site("SetHandler python-program\nPythonHandler again", {"again.py": code})
+    assert site.get("x?p").text == f"{site.prefix}x?p q"

@@ -1,0 +1,15 @@
+/* The variables of CGI (RFC 3875), for whatever runs as if behind CGI. No Python here. */
+#ifndef MP_CGI_VARS_H
+#define MP_CGI_VARS_H
+
+#include <httpd.h>
+
+/* Whether mp_add_cgi_vars(), or ap_add_common_vars() itself, may wait for a name server or
+ * an ident server. */
+int mp_cgi_vars_may_block(request_rec *r);
+
+/* Fills r->subprocess_env with what a CGI script gets, PATH_TRANSLATED excepted: that
+ * would take a subrequest. */
+void mp_add_cgi_vars(request_rec *r);
+
+#endif
