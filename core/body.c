@@ -221,16 +221,34 @@ apr_status_t mp_body_write(request_rec *r, mp_body_out *out, const char *data, a
     return pass(r, out);
 }
 
-apr_status_t mp_body_sendfile(request_rec *r, mp_body_out *out, apr_file_t *file, apr_off_t offset,
-                              apr_off_t length)
+apr_size_t mp_body_cut(mp_body_out *out, apr_size_t size)
 {
+    if (out->has_limit && (apr_off_t)size > out->limit - out->queued) {
+        out->is_cut = 1;
+        return (apr_size_t)(out->limit > out->queued ? out->limit - out->queued : 0);
+    }
+    return size;
+}
+
+apr_status_t mp_body_sendfile(request_rec *r, mp_body_out *out, apr_file_t *file, apr_off_t offset,
+                              apr_off_t length, int at_end)
+{
+    const core_dir_config *core = ap_get_core_module_config(r->per_dir_config);
 
     if (is_over(r, out) || is_gone(r, out)) {
         return is_over(r, out) ? APR_SUCCESS : APR_ECONNABORTED;
     }
     open_out(r, out);
-    apr_brigade_insert_file(out->brigade, file, offset, length, r->pool);
+    if (length) {
+        apr_bucket *bucket = apr_brigade_insert_file(out->brigade, file, offset, length, r->pool);
+        if (core->enable_mmap == ENABLE_MMAP_OFF) {
+            apr_bucket_file_enable_mmap(bucket, 0);
+        }
+    }
     out->queued += length;
+    if (at_end) {
+        APR_BRIGADE_INSERT_TAIL(out->brigade, apr_bucket_eos_create(r->connection->bucket_alloc));
+    }
     return pass(r, out);
 }
 
@@ -254,6 +272,7 @@ void mp_body_discard(mp_body_out *out)
 {
     if (out->brigade) {
         apr_brigade_cleanup(out->brigade);
+        out->queued -= (apr_off_t)out->gathered;
         out->gathered = 0;
     }
 }

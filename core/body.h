@@ -26,8 +26,11 @@ typedef struct {
     apr_bucket_brigade *brigade; /* written and not yet passed on */
     apr_size_t gathered;         /* bytes in it */
     apr_off_t queued;            /* bytes written since the request began */
-    unsigned failed : 1;         /* the client is gone */
-    unsigned ignored : 1;        /* the response is over: writing is pointless, not an error */
+    apr_off_t limit;             /* bytes that may be written, if has_limit */
+    unsigned has_limit : 1;
+    unsigned is_cut : 1;  /* something was left out because of it */
+    unsigned failed : 1;  /* the client is gone */
+    unsigned ignored : 1; /* the response is over: writing is pointless, not an error */
 } mp_body_out;
 
 /* Prepares reading. OK, or the HTTP status that the request deserves (RFC 9112, 6). */
@@ -53,9 +56,13 @@ void mp_body_gather(request_rec *r, mp_body_out *out, const char *data, apr_size
 apr_status_t mp_body_write(request_rec *r, mp_body_out *out, const char *data, apr_size_t size,
                            int flush);
 
-/* Passes length bytes of an open file from offset on; blocks. */
+/* The part of size bytes that may be written; notes if that is not all. */
+apr_size_t mp_body_cut(mp_body_out *out, apr_size_t size);
+
+/* Passes length bytes of an open file from offset on, and the end of the response if at_end
+ * is true; blocks. */
 apr_status_t mp_body_sendfile(request_rec *r, mp_body_out *out, apr_file_t *file, apr_off_t offset,
-                              apr_off_t length);
+                              apr_off_t length, int at_end);
 
 /* Passes what was gathered; the end of the response too if at_end is true and it
  * was not passed already. May block. */

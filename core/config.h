@@ -37,6 +37,7 @@ typedef struct {
     const char *path;         /* ends in '/'; NULL at server level */
     unsigned is_location : 1; /* path is that of a <Location>, no directory */
     unsigned is_wildcard : 1; /* path is an fnmatch pattern */
+    unsigned is_pattern : 1;  /* with is_location: path is a pattern of either kind */
     ap_regex_t *regex;        /* <DirectoryMatch>: matches the directory */
 } mp_section;
 

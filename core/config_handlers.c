@@ -67,6 +67,8 @@ mp_section mp_section_of(cmd_parms *cmd)
             const char *path = section_argument(cmd->pool, &args);
             section.path = strcmp(path, "~") ? path : section_argument(cmd->pool, &args);
             section.is_location = 1;
+            section.is_pattern = path != section.path || apr_fnmatch_test(path) ||
+                                 !ap_cstr_casecmp(parent->directive, "<LocationMatch");
             return section;
         }
     }

@@ -49,11 +49,12 @@ typedef struct {
     const apr_table_t *options_source; /* the configuration's, that options was copied from */
     apr_table_t *options;              /* req.get_options(): the request's own copy, or NULL */
     struct mp_interp *added_by[MP_PHASE_COUNT]; /* whose req.add_handler() named the phase */
-    unsigned has_cleanup : 1;                   /* the pool cleanup is registered */
-    unsigned keep : 1;                          /* req.register_cleanup() was called */
-    unsigned over : 1;                          /* no wrapper can be made any more */
-    unsigned has_locks : 1;                     /* it has taken global locks */
-    unsigned content_type_set : 1;              /* from Python */
+    apr_table_t *wsgi_before;      /* headers_out as it was before wsgi_start_response(), or NULL */
+    unsigned has_cleanup : 1;      /* the pool cleanup is registered */
+    unsigned keep : 1;             /* req.register_cleanup() was called */
+    unsigned over : 1;             /* no wrapper can be made any more */
+    unsigned has_locks : 1;        /* it has taken global locks */
+    unsigned content_type_set : 1; /* from Python */
 } mp_request_context;
 
 /* Found or made; never NULL. */

@@ -214,17 +214,8 @@ apr_interval_time_t mp_timeout_of(const mp_dir_config *config)
 
 PyObject *mp_python_path_of(mp_state *state, const mp_dir_config *config)
 {
-    const char *known = NULL;
-
     if (!config->python_path) {
         Py_RETURN_NONE;
     }
-    /* Most requests have the same as the one before. */
-    if (state->python_path && !(known = PyUnicode_AsUTF8(state->python_path))) {
-        PyErr_Clear(); /* it is no UTF-8 */
-    }
-    if (!known || strcmp(known, config->python_path) != 0) {
-        Py_XSETREF(state->python_path, mp_str_from_fs(config->python_path));
-    }
-    return Py_XNewRef(state->python_path);
+    return Py_XNewRef(mp_kept_str(&state->python_path, config->python_path));
 }

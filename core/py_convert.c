@@ -20,6 +20,19 @@ PyObject *mp_str_from_fs(const char *text)
     return PyUnicode_DecodeUTF8(text, (Py_ssize_t)strlen(text), "surrogateescape");
 }
 
+PyObject *mp_kept_str(PyObject **kept, const char *text)
+{
+    const char *known = *kept ? PyUnicode_AsUTF8(*kept) : NULL;
+
+    if (*kept && !known) {
+        PyErr_Clear(); /* it is no UTF-8 */
+    }
+    if (!known || strcmp(known, text) != 0) {
+        Py_XSETREF(*kept, mp_str_from_fs(text));
+    }
+    return *kept;
+}
+
 /* The bytes of value, encoded by encode if it is str. New reference. */
 static PyObject *bytes_from_object(PyObject *value, const char *what, const char *encoding,
                                    const char *errors)
@@ -37,14 +50,25 @@ static PyObject *bytes_from_object(PyObject *value, const char *what, const char
 
 char *mp_latin1_from_object(apr_pool_t *pool, PyObject *value, const char *what)
 {
-    PyObject *bytes = bytes_from_object(value, what, "latin-1", "strict");
+    PyObject *bytes;
     char *copy = NULL;
+    const char *start;
+    Py_ssize_t size;
 
-    if (!bytes) {
-        return NULL;
+    /* Most are ISO-8859-1 inside. The length is asked for first: it has 3.11 make it so. */
+    if (PyUnicode_Check(value) && PyUnicode_GetLength(value) >= 0 &&
+        PyUnicode_KIND(value) == PyUnicode_1BYTE_KIND) {
+        bytes = Py_NewRef(value);
+        start = PyUnicode_DATA(value);
+        size = PyUnicode_GET_LENGTH(value);
+    } else {
+        bytes = bytes_from_object(value, what, "latin-1", "strict");
+        if (!bytes) {
+            return NULL;
+        }
+        start = PyBytes_AS_STRING(bytes);
+        size = PyBytes_GET_SIZE(bytes);
     }
-    const char *start = PyBytes_AS_STRING(bytes);
-    Py_ssize_t size = PyBytes_GET_SIZE(bytes);
     for (Py_ssize_t i = 0; i < size; i++) {
         if (start[i] == '\r' || start[i] == '\n' || start[i] == '\0') {
             PyErr_Format(PyExc_ValueError,

@@ -15,6 +15,10 @@ PyObject *mp_str_from_latin1(const char *text);
  * New reference. */
 PyObject *mp_str_from_fs(const char *text);
 
+/* The same for text that is mostly that of the last time: *kept, an owned reference or NULL,
+ * is made anew if it is not. Borrowed reference, or NULL with an exception. */
+PyObject *mp_kept_str(PyObject **kept, const char *text);
+
 /* The characters of value (str as ISO-8859-1, or bytes), copied into pool.
  * what names the value in errors. NULL with TypeError (neither str nor bytes) or
  * ValueError (CR, LF, NUL; a character beyond ISO-8859-1). */

@@ -327,6 +327,9 @@ static int pass_output(request_rec *r, mp_phase phase, int status, mp_body_out *
 {
     if (ap_is_HTTP_ERROR(status)) {
         mp_body_discard(out);
+        if (r->status_line && atoi(r->status_line) != status) {
+            r->status_line = NULL; /* that of the response that failed: no title of an error page */
+        }
         if (phase <= MP_PHASE_CONTENT && r->sent_bodyct) {
             /* An error page behind what was sent would be taken for content. */
             mp_body_break(r, out);

@@ -4,6 +4,7 @@
 #include "py_apache.h"
 #include "py_connection.h"
 #include "py_constants.h"
+#include "py_environ.h"
 #include "py_filter.h"
 #include "py_finfo.h"
 #include "py_query.h"
@@ -97,13 +98,16 @@ static int apache_exec(PyObject *module)
     mp_state *state = mp_state_of_module(module);
 
     state->phase_names = make_phase_names();
-    if (!state->phase_names || PyModule_AddObjectRef(module, "_phases", state->phase_names) != 0 ||
+    state->write_name = PyUnicode_InternFromString("write");
+    if (!state->phase_names || !state->write_name ||
+        PyModule_AddObjectRef(module, "_phases", state->phase_names) != 0 ||
         PyModule_AddStringConstant(module, "version", MP_VERSION) != 0 ||
         PyModule_AddFunctions(module, mp_query_functions) != 0 ||
         PyModule_AddFunctions(module, mp_working_directory_functions) != 0 ||
-        mp_constants_add(module) != 0 || mp_request_setup(module, state) != 0 ||
-        mp_connection_setup(module, state) != 0 || mp_server_setup(module, state) != 0 ||
-        mp_finfo_setup(module, state) != 0 || mp_filter_setup(module, state) != 0 ||
+        mp_constants_add(module) != 0 ||
+        mp_request_setup(module, state) != 0 || mp_connection_setup(module, state) != 0 ||
+        mp_server_setup(module, state) != 0 || mp_finfo_setup(module, state) != 0 ||
+        mp_environ_setup(state) != 0 || mp_filter_setup(module, state) != 0 ||
         mp_table_setup(module, state) != 0) {
         return -1;
     }
@@ -141,6 +145,15 @@ static int apache_exec(PyObject *module)
     DO(state->dispatch_names)                           \
     DO(state->name_path)                                \
     DO(state->name_direct)                              \
+    DO(state->environ_names)                            \
+    DO(state->environ_values)                           \
+    DO(state->environ_base)                             \
+    DO(state->sys_dict)                                 \
+    DO(state->stderr_name)                              \
+    DO(state->write_name)                               \
+    DO(state->input_name)                               \
+    DO(state->errors_name)                              \
+    DO(state->wsgi_application)                         \
     DO(state->interpreter_name)                         \
     DO(state->python_path)                              \
     DO(state->phase_names)

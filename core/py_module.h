@@ -35,6 +35,19 @@ typedef struct {
     /* Interned: "_path", and "direct" of a Handler. */
     PyObject *name_path;
     PyObject *name_direct;
+    /* py_environ.c: names of CGI variables, and what every WSGI environ has. */
+    PyObject *environ_names;
+    PyObject *environ_values;
+    PyObject *environ_base;
+    int environ_kept; /* the values of the last request that environ_base has */
+    PyObject *sys_dict;
+    /* Interned: "stderr", "write", "wsgi.input", "wsgi.errors". */
+    PyObject *stderr_name;
+    PyObject *write_name;
+    PyObject *input_name;
+    PyObject *errors_name;
+    /* The PythonOption of the last application that ran (str), or NULL. */
+    PyObject *wsgi_application;
     /* The name of the interpreter (str). */
     PyObject *interpreter_name;
     /* The PythonPath that was last in effect (str), or NULL. */

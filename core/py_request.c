@@ -569,6 +569,8 @@ static PyType_Slot request_slots[] = {
     {Py_tp_repr, request_repr},
     {Py_tp_getset, request_members},
     {Py_tp_members, request_fields},
+    {Py_tp_iter, PyObject_SelfIter}, /* PEP 3333's wsgi.input: lines of the body */
+    {Py_tp_iternext, mp_request_next_line},
     {0, NULL},
 };
 
@@ -583,7 +585,8 @@ int mp_request_setup(PyObject *module, mp_state *state)
 {
     state->request_type = mp_type_create(module, &request_spec);
     if (!state->request_type || mp_type_add_methods(state->request_type, mp_request_io) != 0 ||
-        mp_type_add_methods(state->request_type, mp_request_cgi) != 0) {
+        mp_type_add_methods(state->request_type, mp_request_cgi) != 0 ||
+        mp_type_add_methods(state->request_type, mp_request_wsgi) != 0) {
         return -1;
     }
     return mp_type_add_methods(state->request_type, mp_request_methods);

@@ -50,10 +50,18 @@ int mp_is_used_elsewhere(mp_conn_context *conn);
  * else -1 with an exception. what: "request", "connection". */
 int mp_check_usable(mp_conn_context *conn, const mp_interp *interp, const char *what);
 
-/* The tables of methods, in py_request_cgi.c, py_request_io.c and py_request_methods.c. */
+/* The next line of the body; NULL without an exception at its end. In py_request_io.c. */
+PyObject *mp_request_next_line(PyObject *op);
+
+/* What OSError says when the client has gone. */
+#define MP_WRITE_FAILED "Write failed, client closed connection."
+
+/* The tables of methods, in py_request_cgi.c, py_request_io.c, py_request_methods.c and
+ * py_request_wsgi.c. */
 extern PyMethodDef mp_request_cgi[];
 extern PyMethodDef mp_request_io[];
 extern PyMethodDef mp_request_methods[];
+extern PyMethodDef mp_request_wsgi[];
 
 /* Creates the type and adds it to the module's state; 0, or -1 with an exception. */
 int mp_request_setup(PyObject *module, mp_state *state);

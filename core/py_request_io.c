@@ -8,7 +8,6 @@
 #include "py_convert.h"
 #include "py_errors.h"
 
-#define WRITE_FAILED "Write failed, client closed connection."
 #define FLUSH_FAILED "Flush failed, client closed connection."
 
 /* Memory asked for at first when the length of a body is only what the client claims. */
@@ -57,6 +56,14 @@ static PyObject *request_write(PyObject *op, PyObject *const *args, Py_ssize_t c
         return NULL;
     }
     out = &self->context->out;
+    if (out->has_limit && out->queued + (apr_off_t)view.len > out->limit) {
+        PyErr_Format(PyExc_ValueError,
+                     "write() of %zd bytes would exceed the Content-Length that start_response() "
+                     "was given: %lld, of which %lld are written",
+                     view.len, (long long)out->limit, (long long)out->queued);
+        PyBuffer_Release(&view);
+        return NULL;
+    }
     if (!flush && mp_body_fits(r, out, (apr_size_t)view.len)) {
         mp_body_gather(r, out, view.buf, (apr_size_t)view.len);
         PyBuffer_Release(&view);
@@ -67,7 +74,7 @@ static PyObject *request_write(PyObject *op, PyObject *const *args, Py_ssize_t c
     mp_blocking_end(&blocking);
     PyBuffer_Release(&view);
     if (rv != APR_SUCCESS) {
-        return mp_raise_write_error(rv, WRITE_FAILED);
+        return mp_raise_write_error(rv, MP_WRITE_FAILED);
     }
     Py_RETURN_NONE;
 }
@@ -169,9 +176,10 @@ static PyObject *request_sendfile(PyObject *op, PyObject *args, PyObject *keywor
         length = finfo.size - offset;
     }
     mp_blocking_begin(&blocking, self->context->conn);
-    rv = mp_body_sendfile(r, &self->context->out, file, offset, length);
+    rv = mp_body_sendfile(r, &self->context->out, file, offset, length, 0);
     mp_blocking_end(&blocking);
-    return rv == APR_SUCCESS ? PyLong_FromLongLong(length) : mp_raise_write_error(rv, WRITE_FAILED);
+    return rv == APR_SUCCESS ? PyLong_FromLongLong(length)
+                             : mp_raise_write_error(rv, MP_WRITE_FAILED);
 }
 
 PyDoc_STRVAR(set_content_length_doc, "set_content_length($self, len, /)\n--\n\n\
@@ -288,6 +296,16 @@ static PyObject *request_readline(PyObject *op, PyObject *const *args, Py_ssize_
                : NULL;
 }
 
+PyObject *mp_request_next_line(PyObject *op)
+{
+    PyObject *line = read_body((mp_request *)op, -1, 1);
+
+    if (line && !PyBytes_GET_SIZE(line)) {
+        Py_CLEAR(line);
+    }
+    return line;
+}
+
 PyDoc_STRVAR(readlines_doc, "readlines($self, sizehint=-1, /)\n--\n\n\
 A list of lines, all of them or until they total at least sizehint bytes.");
 
@@ -336,15 +354,22 @@ static PyObject *request_discard(PyObject *op, PyObject *unused)
     return PyLong_FromLong(status);
 }
 
-/* For the error page of PythonDebug: what the handler wrote before is not sent. */
+/* For the error page of PythonDebug: what the handler has written and set is not sent. */
 static PyObject *request_discard_output(PyObject *op, PyObject *unused)
 {
     mp_request *self = (mp_request *)op;
+    request_rec *r = mp_request_record(self);
 
-    if (!mp_request_record(self)) {
+    if (!r) {
         return NULL;
     }
     mp_body_discard(&self->context->out);
+    self->context->out.has_limit = 0;
+    /* As for Apache's own error pages: they describe what is not sent. */
+    apr_table_clear(r->headers_out);
+    r->status_line = NULL;
+    r->content_encoding = NULL;
+    r->content_languages = NULL;
     Py_RETURN_NONE;
 }
 

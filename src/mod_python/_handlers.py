@@ -114,7 +114,7 @@ class Handler:
             function: Any = cached[1]
         else:
             try:
-                function, is_lasting = resolve_object(module, self.path, argument, False)
+                function, is_lasting = self._look_up(module, argument)
             except MissingObject:
                 if self.is_silent:
                     return None
@@ -130,6 +130,10 @@ class Handler:
             if generation != _importer.path_generation():
                 self.direct = None  # another thread set sys.path meanwhile
         return function  # type: ignore[no-any-return]
+
+    def _look_up(self, module: object, argument: object) -> tuple[Any, bool]:
+        """What the module has under the path, and whether it is the same each time."""
+        return resolve_object(module, self.path, argument, False)
 
 
 def resolve_object(module: object, path: str, argument: object, silent: bool) -> tuple[Any, bool]:
