@@ -63,7 +63,9 @@ def serve_command(
 
     PATH is a directory, whose NAME.py files are handlers or published and
     whose other files are served as they are; or one handler for every URL: FILE.py,
-    MODULE, MODULE::OBJECT (found from the current directory).
+    MODULE, MODULE::OBJECT (found from the current directory); or one WSGI
+    application: MODULE:OBJECT, or a FILE.py or MODULE with an application or
+    app and no handler.
     """
     what = target.resolve(path, Path.cwd())
     apache = httpd.find(program)

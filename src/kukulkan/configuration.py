@@ -190,8 +190,17 @@ def _application(application: Application, server_root: Path) -> list[str]:
         '<Location "/">',
         "    SetHandler python-program",
         f"    PythonPath {import_path}",
-        f"    PythonHandler {application.handler}",
+        *_handler(application),
         "</Location>",
+    ]
+
+
+def _handler(application: Application) -> list[str]:
+    if not application.is_wsgi:
+        return [f"    PythonHandler {application.handler}"]
+    return [
+        "    PythonHandler mod_python.wsgi",
+        f"    PythonOption mod_python.wsgi.application {application.handler}",
     ]
 
 

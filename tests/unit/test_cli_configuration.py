@@ -142,6 +142,14 @@ def test_application_gets_every_url(apache):
     assert "DocumentRoot /run/kk/empty" in lines
 
 
+def test_wsgi_application_gets_every_url(apache):
+    """By the handler of WSGI applications."""
+    lines = written(apache, Application(Path("/srv/app"), "shop::app", is_wsgi=True))
+    assert '<Location "/">' in lines
+    assert "PythonHandler mod_python.wsgi" in lines
+    assert "PythonOption mod_python.wsgi.application shop::app" in lines
+
+
 @pytest.mark.parametrize(
     "name", ["_x.py", "__init__.py", "x.pyc", "x.py~", "x.py.bak", ".htaccess", "X.PYC", "x~"]
 )

@@ -59,6 +59,9 @@ def test_a_package_directory_is_a_site_unless_an_object_is_named(cwd):
         ("none/at/all", "no file or directory"),
         ("hello::", "not the name of a Python object"),
         ("hello::a b", "not the name of a Python object"),
+        ("hello:", "after the : in 'hello:', is not the name"),
+        ("hello:a b", "not the name of a Python object"),
+        ("none:app", "no module 'none'"),
         ("page.html", "is not a Python module"),
         ("two words.py", "must be a Python name"),
     ],
@@ -67,6 +70,58 @@ def test_anything_else_is_refused_with_the_reason(cwd, text, message):
     """Nothing is guessed."""
     with pytest.raises(KukulkanError, match=message):
         resolve(text, cwd)
+
+
+@pytest.mark.parametrize(
+    ("text", "handler"),
+    [
+        ("hello:application", "hello::application"),
+        ("hello.py:app", "hello::app"),
+        ("package.part:Class.method", "package.part::Class.method"),
+        ("json:loads", "json::loads"),
+    ],
+)
+def test_one_colon_names_a_wsgi_application(cwd, text, handler):
+    """Of a module or of a file."""
+    assert resolve(text, cwd) == Application(cwd, handler, True)
+
+
+@pytest.mark.parametrize(
+    ("code", "handler", "is_wsgi"),
+    [
+        ("def application(environ, start_response): ...", "thing::application", True),
+        ("app = object()", "thing::app", True),
+        ("app = application = object()", "thing::application", True),
+        ("from x import y as app", "thing::app", True),
+        ("class application: ...", "thing::application", True),
+        ("application: object = 1", "thing::application", True),
+        ("try:\n    import x as app\nexcept ImportError:\n    app = None", "thing::app", True),
+        ("def handler(req): ...\napp = 1", "thing", False),
+        ("def f():\n    app = 1", "thing", False),
+        ("app.run()", "thing", False),
+        ("app = (", "thing", False),
+        ("# coding: nonsense\napp = 1", "thing", False),
+        ("", "thing", False),
+    ],
+)
+def test_a_module_with_an_application_is_one(cwd, code, handler, is_wsgi):
+    """As a file and by name, unless it has a handler."""
+    (cwd / "thing.py").write_text(code)
+    assert resolve("thing.py", cwd) == resolve("thing", cwd) == Application(cwd, handler, is_wsgi)
+
+
+def test_a_part_of_a_package_with_an_application(cwd):
+    """As Django makes it."""
+    (cwd / "package" / "wsgi.py").write_text("application = 1")
+    assert resolve("package.wsgi", cwd) == Application(cwd, "package.wsgi::application", True)
+    (cwd / "package" / "__init__.py").write_text("app = 1")
+    assert resolve("package.wsgi", cwd) == Application(cwd, "package.wsgi::application", True)
+
+
+def test_a_path_with_a_colon_is_a_path(cwd):
+    """What exists is what is meant."""
+    (cwd / "a:b").mkdir()
+    assert resolve("a:b", cwd) == Site(cwd / "a:b")
 
 
 def test_nothing_is_imported_to_find_out(cwd):
