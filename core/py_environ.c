@@ -77,7 +77,7 @@ static const struct {
 #define KEPT_SIZE ((size_t)256)
 
 /* A hash table with open addressing, never full: a power of two. */
-#define NAME_SLOTS 256
+#define NAME_SLOTS 256 /* indexes fit into unsigned char */
 
 /* Where a name is in it, or the empty slot where it would be. The factors give the names
  * above few collisions. */
@@ -195,20 +195,33 @@ typedef struct {
     char seen[NAME_SLOTS]; /* the kept values that this request has, too */
 } mp_filling;
 
-/* 0, or -1 with an exception. */
-static int add_entry(mp_state *state, mp_filling *filling, const char *name, const char *value)
+/* The slot of the name at index in the list of variables: mostly that of the request before. */
+static Py_ssize_t slot_at(mp_state *state, size_t index, const char *name)
 {
-    size_t size = strlen(value);
-    Py_ssize_t slot = slot_of(state->environ_names, name, strlen(name));
-    PyObject *kept = PyTuple_GET_ITEM(state->environ_values, slot);
-    int is_kept = kept != Py_None && size <= KEPT_SIZE;
+    unsigned char *guess = &state->environ_slots[index % sizeof(state->environ_slots)];
+    PyObject *known = PyTuple_GET_ITEM(state->environ_names, *guess);
 
-    if (is_kept && kept != Py_Ellipsis && (size_t)PyUnicode_GET_LENGTH(kept) == size &&
-        !memcmp(PyUnicode_1BYTE_DATA(kept), value, size)) {
+    if (known == Py_None || strcmp((const char *)PyUnicode_1BYTE_DATA(known), name) != 0) {
+        *guess = (unsigned char)slot_of(state->environ_names, name, strlen(name));
+    }
+    return *guess;
+}
+
+/* index: in the list of variables. 0, or -1 with an exception. */
+static int add_entry(mp_state *state, mp_filling *filling, size_t index, const char *name,
+                     const char *value)
+{
+    Py_ssize_t slot = slot_at(state, index, name);
+    PyObject *kept = PyTuple_GET_ITEM(state->environ_values, slot);
+
+    if (kept != Py_None && kept != Py_Ellipsis &&
+        !strcmp((const char *)PyUnicode_1BYTE_DATA(kept), value)) {
         filling->seen_count += !filling->seen[slot];
         filling->seen[slot] = 1;
         return 0;
     }
+    size_t size = strlen(value);
+    int is_kept = kept != Py_None && size <= KEPT_SIZE;
     PyObject *text = PyUnicode_DecodeLatin1(value, (Py_ssize_t)size, NULL);
     int result = text ? set_text(state, filling->environ, name, slot, text) : -1;
     if (result == 0 && is_kept) {
@@ -252,15 +265,18 @@ static int fill(mp_state *state, mp_filling *filling, request_rec *r, PyObject *
     const apr_array_header_t *entries = apr_table_elts(r->subprocess_env);
     const char *authorization = apr_table_get(r->headers_in, "Authorization");
     PyObject *errors = PyDict_GetItemWithError(state->sys_dict, state->stderr_name);
+    size_t index = (size_t)entries->nelts;
 
     for (int i = 0; i < entries->nelts; i++) {
         const apr_table_entry_t *entry = &APR_ARRAY_IDX(entries, i, apr_table_entry_t);
-        if (entry->key && entry->val && add_entry(state, filling, entry->key, entry->val) != 0) {
+        if (entry->key && entry->val &&
+            add_entry(state, filling, (size_t)i, entry->key, entry->val) != 0) {
             return -1;
         }
     }
-    if ((authorization && add_entry(state, filling, "HTTP_AUTHORIZATION", authorization) != 0) ||
-        add_entry(state, filling, "wsgi.url_scheme", url_scheme(r)) != 0 ||
+    if ((authorization &&
+         add_entry(state, filling, index, "HTTP_AUTHORIZATION", authorization) != 0) ||
+        add_entry(state, filling, index + 1, "wsgi.url_scheme", url_scheme(r)) != 0 ||
         (!errors && PyErr_Occurred()) ||
         PyDict_SetItem(filling->environ, state->input_name, request) != 0 ||
         PyDict_SetItem(filling->environ, state->errors_name, errors ? errors : Py_None) != 0) {

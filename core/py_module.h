@@ -39,7 +39,8 @@ typedef struct {
     PyObject *environ_names;
     PyObject *environ_values;
     PyObject *environ_base;
-    int environ_kept; /* the values of the last request that environ_base has */
+    int environ_kept;                /* the values of the last request that environ_base has */
+    unsigned char environ_slots[64]; /* in environ_names: of the last request's variables */
     PyObject *sys_dict;
     /* Interned: "stderr", "write", "wsgi.input", "wsgi.errors". */
     PyObject *stderr_name;
