@@ -7,6 +7,7 @@
 
 #include "py_convert.h"
 #include "py_pool.h"
+#include "py_request.h"
 #include "py_setup.h"
 #include "py_watch.h"
 
@@ -191,6 +192,22 @@ void mp_activity_end(const mp_activity *activity)
     mp_activity_settle(activity);
     mp_interp_leave(&activity->attachment);
     mp_watch_resume();
+}
+
+void mp_blocking_begin(mp_blocking *blocking, mp_conn_context *conn)
+{
+    blocking->conn = conn;
+    blocking->thread = atomic_load(&conn->thread);
+    atomic_store(&conn->thread, mp_thread_token());
+    atomic_fetch_add(&conn->blocked, 1);
+    mp_interp_release(&blocking->released);
+}
+
+void mp_blocking_end(const mp_blocking *blocking)
+{
+    mp_interp_reacquire(&blocking->released);
+    atomic_fetch_sub(&blocking->conn->blocked, 1);
+    atomic_store(&blocking->conn->thread, blocking->thread);
 }
 
 /* httpd -X, or -DONE_PROCESS: there is a terminal to debug at. */

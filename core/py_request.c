@@ -51,22 +51,6 @@ request_rec *mp_request_record(mp_request *self)
     return mp_check_usable(self->context->conn, self->interp, "request") == 0 ? self->r : NULL;
 }
 
-void mp_blocking_begin(mp_blocking *blocking, mp_conn_context *conn)
-{
-    blocking->conn = conn;
-    blocking->thread = atomic_load(&conn->thread);
-    atomic_store(&conn->thread, mp_thread_token());
-    atomic_fetch_add(&conn->blocked, 1);
-    mp_interp_release(&blocking->released);
-}
-
-void mp_blocking_end(const mp_blocking *blocking)
-{
-    mp_interp_reacquire(&blocking->released);
-    atomic_fetch_sub(&blocking->conn->blocked, 1);
-    atomic_store(&blocking->conn->thread, blocking->thread);
-}
-
 /* Life cycle */
 
 PyObject *mp_request_of(mp_interp *interp, request_rec *r)
@@ -583,11 +567,11 @@ static PyType_Spec request_spec = {
 
 int mp_request_setup(PyObject *module, mp_state *state)
 {
-    state->request_type = mp_type_create(module, &request_spec);
-    if (!state->request_type || mp_type_add_methods(state->request_type, mp_request_io) != 0 ||
-        mp_type_add_methods(state->request_type, mp_request_cgi) != 0 ||
-        mp_type_add_methods(state->request_type, mp_request_wsgi) != 0) {
-        return -1;
+    PyMethodDef *tables[] = {mp_request_io, mp_request_cgi, mp_request_wsgi, mp_request_methods};
+    PyTypeObject *type = state->request_type = mp_type_create(module, &request_spec);
+
+    for (size_t i = 0; type && i < sizeof(tables) / sizeof(*tables); i++) {
+        type = mp_type_add_methods(type, tables[i]) == 0 ? type : NULL;
     }
-    return mp_type_add_methods(state->request_type, mp_request_methods);
+    return type ? 0 : -1;
 }

@@ -34,7 +34,7 @@ request_rec *mp_request_record(mp_request *self);
 /* Cuts the wrapper off its record: any use raises from now on. */
 void mp_request_cut(mp_request *self);
 
-/* Around a blocking call into Apache on behalf of self. */
+/* Around a blocking call into Apache on behalf of self. In py_activity.c. */
 typedef struct {
     mp_released released;
     mp_conn_context *conn;
