@@ -119,21 +119,26 @@ static void replace(PyObject *tuple, Py_ssize_t slot, PyObject *item)
  * that is large enough is faster than one that grows. */
 static int add_names(mp_state *state)
 {
-    for (size_t i = 0; i < sizeof(usual_names) / sizeof(*usual_names); i++) {
-        PyObject *name = PyUnicode_InternFromString(usual_names[i].name);
-        if (!name || ((usual_names[i].flags & ALWAYS) &&
-                      PyDict_SetItem(state->environ_base, name, Py_None) != 0)) {
+    PyObject *empty = PyUnicode_FromString("");
+    int failed = !empty;
+
+    for (size_t i = 0; !failed && i < sizeof(usual_names) / sizeof(*usual_names); i++) {
+        const char *text = usual_names[i].name;
+        PyObject *name = PyUnicode_InternFromString(text);
+        failed = !name || ((usual_names[i].flags & ALWAYS) &&
+                           PyDict_SetItem(state->environ_base, name, empty) != 0);
+        if (failed) {
             Py_XDECREF(name);
-            return -1;
+            break;
         }
-        Py_ssize_t slot =
-            slot_of(state->environ_names, usual_names[i].name, strlen(usual_names[i].name));
+        Py_ssize_t slot = slot_of(state->environ_names, text, strlen(text));
         replace(state->environ_names, slot, name);
         if (usual_names[i].flags & KEEP) {
             replace(state->environ_values, slot, Py_NewRef(Py_Ellipsis));
         }
     }
-    return 0;
+    Py_XDECREF(empty);
+    return failed ? -1 : 0;
 }
 
 static int mpm_is(int question)
