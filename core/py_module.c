@@ -104,11 +104,10 @@ static int apache_exec(PyObject *module)
         PyModule_AddStringConstant(module, "version", MP_VERSION) != 0 ||
         PyModule_AddFunctions(module, mp_query_functions) != 0 ||
         PyModule_AddFunctions(module, mp_working_directory_functions) != 0 ||
-        mp_constants_add(module) != 0 ||
-        mp_request_setup(module, state) != 0 || mp_connection_setup(module, state) != 0 ||
-        mp_server_setup(module, state) != 0 || mp_finfo_setup(module, state) != 0 ||
-        mp_environ_setup(state) != 0 || mp_filter_setup(module, state) != 0 ||
-        mp_table_setup(module, state) != 0) {
+        mp_constants_add(module) != 0 || mp_request_setup(module, state) != 0 ||
+        mp_connection_setup(module, state) != 0 || mp_server_setup(module, state) != 0 ||
+        mp_finfo_setup(module, state) != 0 || mp_environ_setup(state) != 0 ||
+        mp_filter_setup(module, state) != 0 || mp_table_setup(module, state) != 0) {
         return -1;
     }
     mp_type_seal(state->request_type);
