@@ -2,11 +2,13 @@
 
 import re
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 
 import pytest
 
 from plugins.config import dedent
 from plugins.process import wait_for
+from plugins.tls import TLS, TLSConnection, certificate
 
 STORES = ("MemorySession", "FileSession", "DbmSession")
 SID = re.compile("[0-9a-f]{32}")
@@ -433,6 +435,64 @@ def test_cleanup_by_chance(httpd):
     server = httpd()
     assert run(server, code.format(1), before=before) == 100
     assert run(server, code.format(10**9), before=before) == 0
+
+
+def test_over_tls(httpd):
+    """Over TLS the cookie is for TLS only; req.is_https() says so in any phase."""
+    code = """
+        from mod_python import apache, Session
+
+        def accesshandler(req):
+            req.early = req.is_https()
+            return apache.OK
+
+        def handler(req):
+            Session.MemorySession(req)
+            req.write(f"{req.early} {req.is_https()}")
+            return apache.OK
+        """
+    config = """
+        <Directory "${htdocs}">
+            SetHandler python-program
+            PythonAccessHandler secured
+            PythonHandler secured
+        </Directory>
+        """
+    files = {"htdocs/secured.py": code}
+    server = httpd(TLS + config, files | certificate(), modules=("ssl",))
+    with TLSConnection(server.port) as connection:
+        connection.send(b"GET /x HTTP/1.1\r\nHost: www.example.com\r\nConnection: close\r\n\r\n")
+        response = connection.response()
+    assert response.body == b"1 1"
+    assert re.search("; secure; samesite=Lax; httponly$", response.headers["Set-Cookie"])
+    assert httpd(config, files).get("x").text == "0 0"
+
+
+SAMPLES = Path(__file__).parents[2] / "docs" / "samples"
+
+
+def sample(httpd, name):
+    """A site with a sample of the documentation."""
+    files = {f"{name}.py": (SAMPLES / f"{name}.py").read_bytes()}
+    return httpd(options("MemorySession")).site(f"SetHandler python-program\nPythonHandler {name}", files)
+
+
+def test_sample_visits(httpd):
+    """The first sample of docs/sessions.md counts visits."""
+    site = sample(httpd, "visits")
+    first = site.get("x")
+    assert first.text == "You were here 1 times.\n"
+    assert site.get("x", headers={"Cookie": cookie_of(first)}).text == "You were here 2 times.\n"
+
+
+def test_sample_basket(httpd):
+    """The second one keeps a list at the client, which cannot change it."""
+    site = sample(httpd, "basket")
+    first = site.get("x?spam")
+    second = site.get("x?eggs", headers={"Cookie": cookie_of(first)})
+    assert second.text == "spam\neggs\n"
+    forged = cookie_of(second)[:-1] + "x"
+    assert site.get("x", headers={"Cookie": forged}).text == "\n"
 
 
 def test_constants(httpd):

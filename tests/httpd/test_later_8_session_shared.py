@@ -38,6 +38,7 @@ BALANCER = """
         ProxySet lbmethod=byrequests
     </Proxy>
     ProxyPass "/" "balancer://both/"
+    ProxyPreserveHost On
     """
 BALANCER_MODULES = ("proxy", "proxy_http", "proxy_balancer", "lbmethod_byrequests", "slotmem_shm")
 TYPES = {"redis": "RedisSession", "memcached": "MemcachedSession"}
