@@ -85,10 +85,10 @@ def _open_file(name: str, parent: int | None) -> int:
     try:
         # Without waiting: it might be a pipe.
         descriptor = os.open(name, os.O_RDONLY | os.O_NONBLOCK | _OPEN, dir_fd=parent)
-    except FileNotFoundError:
-        raise
     except OSError as error:
-        raise RefusedError(f"{name} cannot be read ({error.strerror}): remove it") from None
+        if error.errno in (errno.ELOOP, errno.EACCES, errno.ENXIO):  # a link, another's, a socket
+            raise RefusedError(f"{name} is not ours to read ({error.strerror}): remove it") from None
+        raise
     status = os.fstat(descriptor)
     try:
         if not stat.S_ISREG(status.st_mode):

@@ -83,12 +83,7 @@ class FileSession(BaseSession):
     def do_save(self, record: Record, /) -> None:
         """See BaseSession."""
         with self._folder() as (folder, key):
-            data = _session_records.to_bytes(record, self.id(), key)
-            self.lock_file()
-            try:
-                _private_files.replace(self.id(), data, folder)
-            finally:
-                self.unlock_file()
+            _private_files.replace(self.id(), _session_records.to_bytes(record, self.id(), key), folder)
 
     def do_delete(self) -> None:
         """See BaseSession."""

@@ -273,6 +273,23 @@ def test_bad_number(httpd, number):
     assert "line 1 of" in text and "from 2 to 1024" in text
 
 
+@pytest.mark.skipif(os.getuid() != 0, reason="the children's user is Apache's own")
+def test_a_directory_that_children_cannot_search(httpd):
+    """The server serves; locks, and they alone, fail, and the log says why."""
+    server = httpd.unstarted("PythonOption mod_python.mutex_directory private")
+    (server.root / "private").mkdir(0o700)
+    server.start()
+    code = """
+        import _apache
+        try:
+            _apache._global_lock(req.server, "spam")
+        except OSError as error:
+            return str(error)
+        """
+    assert "KK0181" in server.run(code)
+    server.expect_log("KK0181.*/private/python-lock-0")
+
+
 def test_bad_directory(httpd):
     """A directory that is not there stops the start, and the text says what to do."""
     server = httpd.unstarted("PythonOption mod_python.mutex_directory /nowhere")
