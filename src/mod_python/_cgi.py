@@ -17,7 +17,7 @@ from mod_python import _errors, _importer, _script, _script_modules, apache
 from mod_python._script import Script, current
 
 if TYPE_CHECKING:
-    from _apache import _Place, mp_request
+    from _apache import mp_request
     from _typeshed import ReadableBuffer, WriteableBuffer
 
 __all__ = ["Run", "begin", "end_current"]
@@ -234,7 +234,7 @@ class Run:
             self._response,
         )
         self._script.run = self
-        self._place: _Place | None = apache._enter_directory(directory)
+        self._place: object | None = apache._enter_directory(directory)
         self._before = current.get()
         current.set(self._script)
 
@@ -324,15 +324,18 @@ def _forget(modules: dict[str, ModuleType]) -> None:
     modules.clear()
     if len(namespaces) == 1 and sys.getrefcount(namespaces[0]) == 2:
         return  # nothing in it refers to it: it goes now
+    _flush_files(namespaces)
+    namespaces.clear()
+    gc.collect(1)
+
+
+def _flush_files(namespaces: list[dict[str, Any]]) -> None:
+    """In cycles the garbage collector may close first what is beneath a file."""
     for namespace in namespaces:
         for value in list(namespace.values()):
             if isinstance(value, _io._IOBase):
-                # In cycles the garbage collector may close what is beneath it first.
                 with contextlib.suppress(Exception):
                     value.flush()
-    namespaces.clear()
-    namespace = value = None
-    gc.collect(1)
 
 
 def begin(req: "mp_request") -> tuple[Any, Any, Any]:

@@ -162,7 +162,8 @@ class _Stream:
         return iter(self._find())
 
     def __next__(self) -> str:
-        return next(self._find())
+        line: str = next(self._find())
+        return line
 
     def __enter__(self) -> Any:
         return self._find().__enter__()

@@ -355,5 +355,5 @@ def install() -> None:
     if isinstance(sys.modules["__main__"], _Delegate):
         return
     sys.modules["__main__"] = _Delegate("__main__", sys.modules["__main__"])
-    sys.meta_path.insert(0, _Finder)  # type: ignore[arg-type]
+    sys.meta_path.insert(0, _Finder)
     builtins.__import__ = _import_statement(builtins.__import__)

@@ -97,11 +97,11 @@ def test_hgweb_clone_and_push(hg, tmp_path):
 
 @needs_roundup
 def test_roundup(httpd):
-    """Roundup's roundup.cgi: an issue is reported through the web and listed."""
+    """Roundup's roundup.cgi: the first page, and logging in."""
     site = httpd.site()
     tracker = site.directory / "tracker"
     admin = Path(sys.executable).with_name("roundup-admin")
-    run(admin, "-i", tracker, "install", "minimal", "anydbm")
+    run(admin, "-i", tracker, "install", "classic", "anydbm")
     site.write(".htaccess", PYTHON + f"SetEnv TRACKER_HOMES demo={tracker}\n")
     shutil.copy(ROUNDUP, site.directory)
     config = tracker / "config.ini"
@@ -117,8 +117,9 @@ def test_roundup(httpd):
         page = site.get("roundup.cgi/demo/")
         assert page.status_code == 200
         assert "Roundup" in page.text
-    assert site.get("roundup.cgi").status_code == 200  # the list of trackers
-    assert site.get("roundup.cgi/demo/nothing").status_code == 404
+    form = {"@action": "login", "__login_name": "admin", "__login_password": "secret"}
+    page = site.post("roundup.cgi/demo/", data=form, headers={"Referer": f"{site.url}roundup.cgi/demo/"})
+    assert "admin" in page.text
 
 
 @needs_trac
