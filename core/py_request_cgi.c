@@ -73,13 +73,14 @@ static PyObject *request_cgi_environ(PyObject *op, PyObject *unused)
     if (!done || !(r = mp_request_record(self)) || !(environ = PyDict_New())) {
         return NULL;
     }
-    /* A copy: making objects can run the garbage collector, and so anything. */
-    const apr_array_header_t *entries = apr_table_elts(apr_table_copy(r->pool, r->subprocess_env));
+    /* The array as it is now: making objects can run the garbage collector, and so anything;
+     * what is replaced stays in the pool. */
+    const apr_array_header_t entries = *apr_table_elts(r->subprocess_env);
     const char *password = apr_table_get(r->headers_in, "Authorization");
     int failed = add_variable(environ, "GATEWAY_INTERFACE", "Python-CGI/1.1") != 0 ||
                  (password && add_variable(environ, "HTTP_AUTHORIZATION", password) != 0);
-    for (int i = 0; !failed && i < entries->nelts; i++) {
-        const apr_table_entry_t *entry = &APR_ARRAY_IDX(entries, i, apr_table_entry_t);
+    for (int i = 0; !failed && i < entries.nelts; i++) {
+        const apr_table_entry_t *entry = &APR_ARRAY_IDX(&entries, i, apr_table_entry_t);
         failed = entry->key && add_variable(environ, entry->key, entry->val) != 0;
     }
     if (failed) {

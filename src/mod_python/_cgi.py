@@ -3,6 +3,7 @@
 import _io
 import builtins
 import contextlib
+import functools
 import gc
 import io
 import os
@@ -217,6 +218,10 @@ def _arguments(req: "mp_request") -> list[str]:
     return [req.filename or "", *(unquote(word, errors="surrogateescape") for word in words.split("+"))]
 
 
+def _open_stdin(req: "mp_request") -> TextIO:
+    return io.TextIOWrapper(io.BufferedReader(_Body(req)), _ENCODING, _ON_ERROR)
+
+
 class Run:
     """A script between its beginning and its end, in the thread that made this."""
 
@@ -229,7 +234,7 @@ class Run:
             req._cgi_environ(),
             _arguments(req),
             [directory, *_importer.path_without_handlers()],
-            self._open_stdin,
+            functools.partial(_open_stdin, req),
             io.TextIOWrapper(self._response, _ENCODING, _ON_ERROR, "\n"),  # type: ignore[type-var]
             self._response,
         )
@@ -237,9 +242,6 @@ class Run:
         self._place: object | None = apache._enter_directory(directory)
         self._before = current.get()
         current.set(self._script)
-
-    def _open_stdin(self) -> TextIO:
-        return io.TextIOWrapper(io.BufferedReader(_Body(self._req)), _ENCODING, _ON_ERROR)
 
     def execute(self, code: CodeType) -> None:
         """Run a script's code as `__main__`.
@@ -312,6 +314,7 @@ class Run:
         current.set(self._before)
         place, self._place = self._place, None
         apache._leave_directory(place)
+        self._script.run = None  # which refers to it
         _script_modules.release(self._script)
         _forget(self._script.modules)
 

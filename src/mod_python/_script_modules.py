@@ -51,11 +51,13 @@ _known: dict[tuple[str, ...], tuple[list[int], set[str]]] = {}
 _users: dict[str, int] = {}
 _users_lock = threading.Lock()
 
-#: Directories of what is installed for this Python, ending in "/".
+_STDLIB = os.path.dirname(os.__file__)
+#: Directories of what is installed for this Python, ending in "/"; one is a file, never there.
 _INSTALLED = tuple(
     os.path.join(os.path.realpath(path), "")
     for path in {
-        os.path.dirname(os.__file__),
+        _STDLIB,
+        f"{os.path.dirname(_STDLIB)}/python{sys.version_info[0]}{sys.version_info[1]}.zip",
         *(sysconfig.get_path(name) for name in ("stdlib", "platstdlib", "purelib", "platlib")),
     }
 )
