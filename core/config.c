@@ -23,6 +23,11 @@ const char *const mp_phase_names[MP_PHASE_COUNT] = {
     [MP_PHASE_CLEANUP] = "PythonCleanupHandler",
 };
 
+/* PythonShutdownTimeout, in seconds. Apache kills a child nine seconds after telling it to
+ * end: before, everything has to be over. */
+#define SHUTDOWN_TIMEOUT 3
+#define MAX_SHUTDOWN_TIMEOUT 8
+
 /* Made anew at each reading of the configuration, in its pool. */
 static mp_process_config *process_config;
 
@@ -37,6 +42,7 @@ static int make_process_config(apr_pool_t *pconf, apr_pool_t *plog, apr_pool_t *
     process_config->imports = apr_array_make(pconf, 4, sizeof(mp_located));
     process_config->filters = apr_array_make(pconf, 4, sizeof(mp_registered_filter));
     process_config->python_paths = apr_array_make(pconf, 4, sizeof(mp_located));
+    process_config->shutdown_timeout = SHUTDOWN_TIMEOUT;
     return OK;
 }
 
@@ -351,6 +357,21 @@ static const char *set_optimize(cmd_parms *cmd, void *config, int flag)
     return ap_check_cmd_context(cmd, GLOBAL_ONLY);
 }
 
+static const char *set_shutdown_timeout(cmd_parms *cmd, void *config, const char *text)
+{
+    char *end;
+    apr_int64_t seconds = apr_strtoi64(text, &end, 10);
+
+    if (end == text || *end || seconds < 1 || seconds > MAX_SHUTDOWN_TIMEOUT) {
+        return apr_psprintf(cmd->pool,
+                            "PythonShutdownTimeout: '%s' is no number of seconds from 1 to %d; "
+                            "after 9 seconds Apache kills a child that does not end",
+                            text, MAX_SHUTDOWN_TIMEOUT);
+    }
+    process_config->shutdown_timeout = (int)seconds;
+    return ap_check_cmd_context(cmd, GLOBAL_ONLY);
+}
+
 static const char *set_home(cmd_parms *cmd, void *config, const char *home)
 {
     process_config->home = ap_server_root_relative(cmd->pool, home);
@@ -450,6 +471,8 @@ const command_rec mp_directives[] = {
     AP_INIT_TAKE2("PythonImport", set_import, NULL, RSRC_CONF,
                   "module[::callable] interpreter_name, imported when a child starts"),
     AP_INIT_FLAG("PythonOptimize", set_optimize, NULL, RSRC_CONF, "On: compile as python -O does"),
+    AP_INIT_TAKE1("PythonShutdownTimeout", set_shutdown_timeout, NULL, RSRC_CONF,
+                  "seconds that the end of a child waits for cleanups and threads, 1 to 8"),
     AP_INIT_TAKE1("PythonHome", set_home, NULL, RSRC_CONF,
                   "environment to run in, instead of the one that this module lies in"),
     {NULL},

@@ -115,6 +115,7 @@ typedef struct {
     mp_located home_at;               /* where PythonHome stands */
     const char *home;                 /* PythonHome, or NULL */
     int optimize;                     /* PythonOptimize */
+    int shutdown_timeout;             /* PythonShutdownTimeout, in seconds */
     unsigned list_count;              /* ids of handler lists given out */
 } mp_process_config;
 

@@ -1,5 +1,8 @@
 #include "py_activity.h"
 
+#include <stdlib.h>
+#include <unistd.h>
+
 #include <http_core.h>
 #include <http_log.h>
 #include <http_main.h>
@@ -172,10 +175,21 @@ void mp_activity_begin(mp_activity *activity, mp_interp *interp, conn_rec *c, re
     atomic_store(&conn->active, interp);
 }
 
+void mp_activity_end_fork(void)
+{
+    if (mp_interp_is_fork()) {
+        ap_log_error(APLOG_MARK, APLOG_ERR, 0, ap_server_conf,
+                     "KK0197: a process that was made by os.fork() in a handler came back from it, "
+                     "and was ended: end such a process with os._exit()");
+        _exit(EXIT_FAILURE);
+    }
+}
+
 void mp_activity_settle(const mp_activity *activity)
 {
     mp_conn_context *conn = activity->conn;
 
+    mp_activity_end_fork();
     atomic_store(&conn->active, activity->before);
     while (atomic_load(&conn->blocked) > activity->blocked) {
         mp_released released;

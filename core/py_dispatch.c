@@ -22,10 +22,6 @@
 
 APLOG_USE_MODULE(python);
 
-/* How long the functions that run at a child's end may take; Apache itself ends a
- * child that takes about ten. */
-#define SHUTDOWN_TIMEOUT apr_time_from_sec(3)
-
 /* Handlers as Python sees them */
 
 static PyObject *make_handler(mp_state *state, request_rec *r, mp_phase phase,
@@ -447,9 +443,11 @@ int mp_dispatch_connection(conn_rec *c, const mp_handler *handler)
 
 /* Child start and end */
 
-static void shut_down(mp_interp *interp)
+static void shut_down(mp_interp *interp, apr_time_t until)
 {
-    PyObject *result = PyObject_CallNoArgs(mp_interp_state(interp)->dispatch_shutdown);
+    double patience = (double)(until - apr_time_now()) / APR_USEC_PER_SEC;
+    PyObject *result =
+        PyObject_CallFunction(mp_interp_state(interp)->dispatch_shutdown, "d", patience);
 
     if (!result) {
         PyErr_Print();
@@ -459,7 +457,14 @@ static void shut_down(mp_interp *interp)
 
 static apr_status_t end_of_child(void *unused)
 {
-    mp_interp_stop(shut_down, SHUTDOWN_TIMEOUT);
+    int seconds = mp_process_config_get()->shutdown_timeout;
+
+    if (mp_interp_stop(shut_down, apr_time_from_sec(seconds)) != 0) {
+        ap_log_error(APLOG_MARK, APLOG_WARNING, 0, ap_server_conf,
+                     "KK0196: what Python does at the end of this child had not finished after %d "
+                     "s (PythonShutdownTimeout): the child ends without it",
+                     seconds);
+    }
     return APR_SUCCESS;
 }
 
@@ -476,6 +481,7 @@ static void import_into(mp_interp *interp, const mp_located *import, server_rec 
         mp_str_from_fs(import->file), mp_str_from_fs(config->python_path), import->line);
     const char *error = result ? NULL : mp_error_text(pool);
     Py_XDECREF(result);
+    mp_activity_end_fork();
     mp_interp_leave(&before);
     if (error) {
         ap_log_error(APLOG_MARK, APLOG_ERR, 0, s, "KK0106: PythonImport %s: %s", import->text,

@@ -1,6 +1,7 @@
 #include "py_interp.h"
 
 #include <pthread.h>
+#include <signal.h>
 #include <stdatomic.h>
 #include <time.h>
 #include <unistd.h>
@@ -46,6 +47,7 @@ static struct {
     int count;
     pthread_key_t thread_key; /* for its destructor only */
     atomic_bool stopping;
+    atomic_bool forked;
 } process;
 
 static _Thread_local mp_thread *this_thread;
@@ -418,6 +420,26 @@ mp_interp *mp_interp_make(const char *name, int members, int member, mp_interp_s
 
 /* Start */
 
+/* In a copy of this process: it is no child of Apache's. What ends other processes ends it,
+ * rather than to be blocked, as in Apache's threads, or to run the end of a child. */
+static void note_fork(void)
+{
+    const int ends[] = {SIGTERM, SIGHUP, SIGINT, SIGQUIT, SIGUSR1, SIGUSR2, SIGWINCH};
+    sigset_t none;
+
+    atomic_store(&process.forked, 1);
+    for (size_t i = 0; i < sizeof(ends) / sizeof(*ends); i++) {
+        signal(ends[i], SIG_DFL);
+    }
+    sigemptyset(&none);
+    pthread_sigmask(SIG_SETMASK, &none, NULL);
+}
+
+int mp_interp_is_fork(void)
+{
+    return atomic_load_explicit(&process.forked, memory_order_relaxed);
+}
+
 int mp_interp_start(apr_pool_t *pool, const char *home, int optimize, const char **error)
 {
     const char *program = mp_python_program(pool, home);
@@ -428,6 +450,7 @@ int mp_interp_start(apr_pool_t *pool, const char *home, int optimize, const char
     }
     memset(&process, 0, sizeof(process));
     pthread_key_create(&process.thread_key, thread_ended);
+    pthread_atfork(NULL, NULL, note_fork);
     mp_pool_start(pool);
     if (mp_python_initialize(pool, program, optimize, error) != 0) {
         return -1;
@@ -442,7 +465,8 @@ int mp_interp_start(apr_pool_t *pool, const char *home, int optimize, const char
 /* Stop */
 
 typedef struct {
-    void (*shutdown)(mp_interp *interp);
+    void (*shutdown)(mp_interp *interp, apr_time_t until);
+    apr_time_t until;
     pthread_mutex_t mutex;
     pthread_cond_t done_condition;
     int running;     /* threads that call it */
@@ -456,7 +480,7 @@ static mp_stop stop = {.mutex = PTHREAD_MUTEX_INITIALIZER,
 static void shut_down(mp_interp *interp)
 {
     if (interp->state) {
-        stop.shutdown(interp);
+        stop.shutdown(interp, stop.until);
     }
 }
 
@@ -512,11 +536,11 @@ static void stop_in_thread(void *(*run)(void *), mp_interp *interp)
     pthread_mutex_unlock(&stop.mutex);
 }
 
-/* Whether the main GIL can be had. */
-static int wait_until_done(apr_interval_time_t timeout)
+/* 0, or -1 if there was not enough time. shared_done: whether the main GIL can be had. */
+static int wait_until_done(apr_interval_time_t timeout, int *shared_done)
 {
     struct timespec deadline;
-    int rv = 0, shared_done;
+    int rv = 0, running;
 
     clock_gettime(CLOCK_REALTIME, &deadline);
     deadline.tv_sec += (time_t)apr_time_sec(timeout);
@@ -524,9 +548,10 @@ static int wait_until_done(apr_interval_time_t timeout)
     while (stop.running && rv == 0) {
         rv = pthread_cond_timedwait(&stop.done_condition, &stop.mutex, &deadline);
     }
-    shared_done = stop.shared_done;
+    running = stop.running;
+    *shared_done = stop.shared_done;
     pthread_mutex_unlock(&stop.mutex);
-    return shared_done;
+    return running ? -1 : 0;
 }
 
 int mp_interp_is_stopping(void)
@@ -534,24 +559,28 @@ int mp_interp_is_stopping(void)
     return atomic_load(&process.stopping);
 }
 
-void mp_interp_stop(void (*shutdown)(mp_interp *interp), apr_interval_time_t timeout)
+int mp_interp_stop(void (*shutdown)(mp_interp *interp, apr_time_t until),
+                   apr_interval_time_t timeout)
 {
     /* The prefork MPM ends its child from a signal handler, which may have
      * interrupted Python: then nothing of Python can be called any more. */
     if (mp_interp_current()) {
         atomic_store(&process.stopping, 1);
-        return;
+        return 0;
     }
     stop.shutdown = shutdown;
+    stop.until = apr_time_now() + timeout * 3 / 4;
     stop_in_thread(stop_shared, NULL);
     for (mp_interp *interp = atomic_load(&process.first); interp; interp = interp->next) {
         if (interp->members) {
             stop_in_thread(stop_own, interp);
         }
     }
-    int shared_done = wait_until_done(timeout);
+    int shared_done;
+    int result = wait_until_done(timeout, &shared_done);
     atomic_store(&process.stopping, 1);
     if (shared_done) {
         attach(get_thread(), process.main); /* for good, as stop_own() does */
     }
+    return result;
 }

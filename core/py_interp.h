@@ -28,11 +28,16 @@ typedef struct {
  * -1 with *error in pool. home: an environment, or NULL for that of this module. */
 int mp_interp_start(apr_pool_t *pool, const char *home, int optimize, const char **error);
 
-/* Calls shutdown(interp) in every interpreter, attached to it: from one thread for all
- * that share a GIL, and from one for each of the others. Waits at most timeout; where
- * it was done by then no Python thread runs any more. Must not hold. For the end of
- * the child. */
-void mp_interp_stop(void (*shutdown)(mp_interp *interp), apr_interval_time_t timeout);
+/* Calls shutdown(interp, until) in every interpreter, attached to it: from one thread for
+ * all that share a GIL, and from one for each of the others. Waits at most timeout; where
+ * it was done by then no Python thread runs any more. until is when to stop waiting for
+ * Python's threads, so that time is left for the rest. 0, or -1 if something had not
+ * finished in time. Must not hold. For the end of the child. */
+int mp_interp_stop(void (*shutdown)(mp_interp *interp, apr_time_t until),
+                   apr_interval_time_t timeout);
+
+/* Whether this process is a fork() of the child that Python was started in. */
+int mp_interp_is_fork(void);
 
 /* Whether mp_interp_stop() was called: then nothing may be entered any more. */
 int mp_interp_is_stopping(void);

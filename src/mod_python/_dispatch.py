@@ -13,7 +13,7 @@ from typing import Any
 
 import _apache
 
-from mod_python import _errors, _importer, _log
+from mod_python import _errors, _importer, _log, _processes
 from mod_python._errors import SERVER_RETURN, BadResult, RequestTimeout, describe_stack
 from mod_python._handlers import Handler, resolve_object
 
@@ -358,20 +358,44 @@ def register_server_cleanup(function: Callable[[Any], object], data: Any = None)
     _server_cleanups.append((function, data))
 
 
-def shutdown() -> None:
-    """The end of the child: cleanups, then what CPython does at its own end."""
+def shutdown(patience: float) -> None:
+    """The end of the child: cleanups, then what CPython does at its own end.
+
+    Args:
+        patience: Seconds to wait for threads; those still running then are left alone.
+    """
     cleanups = _server_cleanups[:]
     _server_cleanups.clear()
     run_cleanups(cleanups)
-    for function in reversed(getattr(threading, "_threading_atexits", ())):
-        run_cleanups([(lambda function: function(), function)])
-    for thread in threading.enumerate():
-        if not thread.daemon and thread not in (
-            threading.current_thread(),
-            threading.main_thread(),
-        ):
-            thread.join()
+    threads = _unfinished_threads()
+    if threads or _thread_ends():
+        waiting = threading.Thread(target=_wait_for, args=(threads,), daemon=True)
+        waiting.start()
+        waiting.join(max(patience, 0))
+        if waiting.is_alive():
+            names = ", ".join(thread.name for thread in threads if thread.is_alive()) or "of an executor"
+            where = f"interpreter {_apache.interpreter}"
+            text = f"KK0195: the child ends although threads of {where} run: {names} (PythonShutdownTimeout)"
+            _apache._log(text, _apache.APLOG_WARNING)
     atexit._run_exitfuncs()
+
+
+def _unfinished_threads() -> list[threading.Thread]:
+    """Those that CPython waits for before it ends."""
+    never = (threading.current_thread(), threading.main_thread())
+    return [thread for thread in threading.enumerate() if not thread.daemon and thread not in never]
+
+
+def _thread_ends() -> list[Callable[[], object]]:
+    """What CPython calls before it waits for them: concurrent.futures' end, for one."""
+    return list(reversed(getattr(threading, "_threading_atexits", [])))
+
+
+def _wait_for(threads: list[threading.Thread]) -> None:
+    """Have threads told to end that can be told, and wait for all of them."""
+    run_cleanups([(lambda function: function(), function) for function in _thread_ends()])
+    for thread in threads:
+        thread.join()
 
 
 # Start
@@ -399,3 +423,4 @@ def import_at_start(text: str, file: str, python_path: str | None, line: int) ->
 
 sys.argv = ["mod_python"]
 _log.redirect_streams()
+_processes.prepare(_apache.interpreter)
