@@ -24,6 +24,9 @@ def full(request: pytest.FixtureRequest) -> bool:
 class Watched(Httpd):
     """An Apache whose processes are looked at."""
 
+    #: Of what is otherwise never excused, what a test brings about: found in the log's text.
+    allowed: str | None = None
+
     def rss(self, pid: int) -> int:
         """KiB of memory of its own that a process has."""
         text = Path(f"/proc/{pid}/smaps_rollup").read_text()
@@ -33,6 +36,22 @@ class Watched(Httpd):
         """Open files of a process that are no connections."""
         links = [link.readlink() for link in Path(f"/proc/{pid}/fd").iterdir() if link.is_symlink()]
         return sum(not str(link).startswith("socket:") for link in links)
+
+    def processes(self, session: int | None = None) -> set[int]:
+        """Whatever runs of it, all that Apache and handlers have started, in its session."""
+        found = set()
+        for stat in Path("/proc").glob("[0-9]*/stat"):
+            try:
+                own = int(stat.read_text().rpartition(")")[2].split()[3])
+            except OSError:
+                continue  # it has just ended
+            if own == (session or self.process.pid):
+                found.add(int(stat.parent.name))
+        return found
+
+    def problems(self) -> list[str]:
+        allowed = self.allowed
+        return [text for text in super().problems() if allowed is None or not re.search(allowed, text)]
 
     def allow_log(self, pattern: str) -> None:
         """Takes what is in the log, and of this pattern, as expected."""
