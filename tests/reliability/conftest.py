@@ -9,6 +9,7 @@ import pytest
 
 from plugins.config import Settings
 from plugins.httpd import Httpd
+from plugins.process import wait_for
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -26,6 +27,12 @@ class Watched(Httpd):
 
     #: Of what is otherwise never excused, what a test brings about: found in the log's text.
     allowed: str | None = None
+
+    def child(self) -> int:
+        """The one child, once it is there."""
+        wait_for(self.child_pids, "the child to start")
+        (child,) = self.child_pids()
+        return child
 
     def rss(self, pid: int) -> int:
         """KiB of memory of its own that a process has."""

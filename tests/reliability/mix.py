@@ -40,6 +40,12 @@ class Client:
         self.host = host
         self._connection: http.client.HTTPConnection | None = None
 
+    def __enter__(self) -> "Client":
+        return self
+
+    def __exit__(self, *exc_info: object) -> None:
+        self.close()
+
     def ask(
         self, method: str, path: str, body: bytes | None = None, headers: Mapping[str, str] | None = None
     ) -> Answer:

@@ -13,14 +13,15 @@ LIMIT = 2048
 
 def state(server, child):
     """Interpreters, threads known to Python, open files."""
-    answer = mix.Client(server.port).ask("GET", "/state/x")
+    with mix.Client(server.port) as client:
+        answer = client.ask("GET", "/state/x")
     return answer.body.decode().split()[0], server.descriptors(child)
 
 
 def test_soak(watched, full):
     """The child's memory stays, and its files and interpreters."""
     server = watched(mix.CONFIG, mix.FILES, workers=25)
-    (child,) = server.child_pids()
+    child = server.child()
     first = mix.run(server.port, requests=FULL_WARMING if full else WARMING, seed=1)
     assert not first.wrong, first.wrong
     memory, before = server.rss(child), state(server, child)
