@@ -23,9 +23,9 @@ SANITIZE = -Csetup-args=-Db_sanitize=address,undefined -Csetup-args=-Doptimizati
 
 BIN = $(VENV)/bin
 BUILD = build/$(notdir $(abspath $(VENV)))
-SOURCES := meson.build pyproject.toml $(wildcard core/*) scripts/find_apxs.py \
+SOURCES := meson.build pyproject.toml $(wildcard core/*) include/mod_python.h scripts/find_apxs.py \
 	$(shell find src -name __pycache__ -prune -o -print)
-C_FILES := $(wildcard core/*.[ch])
+C_FILES := $(wildcard core/*.[ch] include/*.h)
 
 .PHONY: help serve test test-asan lint format bench bench-peers bench-instructions docs build clean
 .SUFFIXES:

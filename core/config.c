@@ -138,6 +138,12 @@ void *mp_merge_dir_config(apr_pool_t *pool, void *basev, void *addv)
     } else {
         INHERIT(connection_filters, add->connection_filters)
     }
+    if (add->mime_handlers && base->mime_handlers) {
+        merged->mime_handlers = apr_table_copy(pool, base->mime_handlers);
+        apr_table_overlap(merged->mime_handlers, add->mime_handlers, APR_OVERLAP_TABLES_SET);
+    } else {
+        INHERIT(mime_handlers, add->mime_handlers)
+    }
     INHERIT(connection_handler, add->connection_handler)
     INHERIT(interpreter, add->interpreter)
     if (add->gil.own >= 0) {
@@ -198,6 +204,17 @@ const mp_handler_list *mp_handlers_for(request_rec *r, mp_phase phase)
     return config->lists[phase];
 }
 
+int mp_is_our_handler(const char *name)
+{
+    return !strcmp(name, "python-program") || !strcmp(name, "mod_python");
+}
+
+int mp_names_by_directive(const mp_dir_config *config)
+{
+    return !config->interpreter && config->interp_per_directory <= 0 &&
+           config->interp_per_directive > 0;
+}
+
 static int matches(const mp_section *section, const char *directory)
 {
     if (section->regex) {
@@ -206,10 +223,27 @@ static int matches(const mp_section *section, const char *directory)
     return !apr_fnmatch(section->path, directory, APR_FNM_PATHNAME);
 }
 
+/* The part of the URI, from its start, that a pattern of <Location> matches: wildcards
+ * have to match all of it. */
+static const char *location_of(request_rec *r, const mp_section *section)
+{
+    ap_regmatch_t match;
+
+    if (!section->regex) {
+        return r->uri;
+    }
+    return !ap_regexec(section->regex, r->uri, 1, &match, 0)
+               ? apr_pstrmemdup(r->pool, r->uri, (apr_size_t)match.rm_eo)
+               : NULL;
+}
+
 const char *mp_section_directory(request_rec *r, const mp_section *section)
 {
     if (!section->regex && !section->is_wildcard) {
         return section->path;
+    }
+    if (section->is_location) {
+        return location_of(r, section);
     }
     /* The shortest matching one: "/a/", "/a/b/" ... */
     for (const char *end = r->filename; end && (end = strchr(end, '/')); end++) {
@@ -475,5 +509,9 @@ const command_rec mp_directives[] = {
                   "seconds that the end of a child waits for cleanups and threads, 1 to 8"),
     AP_INIT_TAKE1("PythonHome", set_home, NULL, RSRC_CONF,
                   "environment to run in, instead of the one that this module lies in"),
+    AP_INIT_ITERATE2("AddHandler", mp_add_mime_handler, NULL, OR_FILEINFO,
+                     "noted for req.get_addhandler_exts(); the directive is mod_mime's"),
+    AP_INIT_ITERATE("RemoveHandler", mp_remove_mime_handler, NULL, OR_FILEINFO,
+                    "noted for req.get_addhandler_exts(); the directive is mod_mime's"),
     {NULL},
 };

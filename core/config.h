@@ -38,7 +38,7 @@ typedef struct {
     unsigned is_location : 1; /* path is that of a <Location>, no directory */
     unsigned is_wildcard : 1; /* path is an fnmatch pattern */
     unsigned is_pattern : 1;  /* with is_location: path is a pattern of either kind */
-    ap_regex_t *regex;        /* <DirectoryMatch>: matches the directory */
+    ap_regex_t *regex;        /* <DirectoryMatch>, <LocationMatch>: matches directory or URI */
 } mp_section;
 
 typedef struct {
@@ -83,6 +83,7 @@ typedef struct {
     apr_table_t *removed_options;             /* PythonOption without a value */
     /* Python*Filter, by [level][is_input]: lower-case name -> mp_handler. */
     apr_hash_t *filters[2][2];
+    apr_table_t *mime_handlers; /* AddHandler: extension -> handler; "": RemoveHandler */
     apr_array_header_t *connection_filters; /* of mp_registered_filter, in order */
     const mp_handler *connection_handler;   /* PythonConnectionHandler */
     const char *interpreter;                /* PythonInterpreter */
@@ -129,12 +130,21 @@ void mp_note_handlers(void);
 mp_dir_config *mp_dir_config_of_request(const request_rec *r);
 mp_dir_config *mp_dir_config_of_server(const server_rec *s);
 
+/* Whether a handler name is ours: "python-program" or "mod_python". */
+int mp_is_our_handler(const char *name);
+
 /* The configured handlers of a phase for this request, "| .ext" considered; NULL: none. */
 const mp_handler_list *mp_handlers_for(request_rec *r, mp_phase phase);
 
-/* The directory of a section for this request: patterns resolved against
- * r->filename; NULL if there is none. */
+/* The directory of a section for this request: patterns resolved against r->filename,
+ * those of a <Location> against r->uri; NULL if there is none. */
 const char *mp_section_directory(request_rec *r, const mp_section *section);
+
+/* Whether the directory of a handler names its interpreter (PythonInterpPerDirective). */
+int mp_names_by_directive(const mp_dir_config *config);
+
+/* The extensions that AddHandler maps to Python, without dots, separated by spaces. */
+const char *mp_handler_extensions(apr_pool_t *pool, const mp_dir_config *config);
 
 /* The file name's part from the base name's first dot on, or NULL. */
 const char *mp_extension(const char *filename);
@@ -172,6 +182,11 @@ mp_gil mp_merge_gil(mp_gil base, mp_gil add);
 const char *mp_set_interpreter(cmd_parms *cmd, void *config, const char *name);
 const char *mp_set_interp_gil(cmd_parms *cmd, void *config, const char *word, const char *name);
 const char *mp_set_interp_pool(cmd_parms *cmd, void *config, const char *number, const char *name);
+
+/* config_mime.c: our own reading of AddHandler and RemoveHandler, beside mod_mime's. */
+const char *mp_add_mime_handler(cmd_parms *cmd, void *config, const char *handler,
+                                const char *extension);
+const char *mp_remove_mime_handler(cmd_parms *cmd, void *config, const char *extension);
 
 /* For the module record. */
 void *mp_create_dir_config(apr_pool_t *pool, char *dir);

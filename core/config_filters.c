@@ -179,6 +179,7 @@ static int add_connection_filters(conn_rec *c, void *socket)
 
 void mp_filters_register_hooks(apr_pool_t *pool)
 {
+    mp_filters_register();
     ap_hook_check_config(check_config, NULL, NULL, APR_HOOK_LAST);
     ap_hook_pre_connection(add_connection_filters, NULL, NULL, APR_HOOK_MIDDLE);
 }

@@ -25,26 +25,42 @@ static const char *with_slash(apr_pool_t *pool, const char *path)
     return length && path[length - 1] == '/' ? path : apr_pstrcat(pool, path, "/", NULL);
 }
 
-static mp_section directory_section(apr_pool_t *pool, const char *args, int is_regex)
+/* What a section's argument is: a path, a pattern, or with is_regex, or "~", a regex. */
+static mp_section section_with(apr_pool_t *pool, const char *args, int is_regex)
 {
     mp_section section = {NULL};
-    const char *path = section_argument(pool, &args);
 
-    if (!is_regex && !strcmp(path, "~")) {
+    section.path = section_argument(pool, &args);
+    if (!is_regex && !strcmp(section.path, "~")) {
         is_regex = 1;
-        path = section_argument(pool, &args);
+        section.path = section_argument(pool, &args);
     }
     if (is_regex) {
-        section.path = path;
-        section.regex = ap_pregcomp(pool, path, AP_REG_EXTENDED);
-    } else if (apr_fnmatch_test(path)) {
-        section.path = path;
+        section.regex = ap_pregcomp(pool, section.path, AP_REG_EXTENDED);
+    } else if (apr_fnmatch_test(section.path)) {
         section.is_wildcard = 1;
-    } else {
-        char *canonical = NULL;
-        apr_filepath_merge(&canonical, NULL, path, APR_FILEPATH_TRUENAME, pool);
-        section.path = with_slash(pool, canonical ? canonical : path);
     }
+    return section;
+}
+
+static mp_section directory_section(apr_pool_t *pool, const char *args, int is_regex)
+{
+    mp_section section = section_with(pool, args, is_regex);
+
+    if (!section.regex && !section.is_wildcard) {
+        char *canonical = NULL;
+        apr_filepath_merge(&canonical, NULL, section.path, APR_FILEPATH_TRUENAME, pool);
+        section.path = with_slash(pool, canonical ? canonical : section.path);
+    }
+    return section;
+}
+
+static mp_section location_section(apr_pool_t *pool, const char *args, int is_regex)
+{
+    mp_section section = section_with(pool, args, is_regex);
+
+    section.is_location = 1;
+    section.is_pattern = section.regex || section.is_wildcard;
     return section;
 }
 
@@ -62,14 +78,11 @@ mp_section mp_section_of(cmd_parms *cmd)
         if (!ap_cstr_casecmp(parent->directive, "<DirectoryMatch")) {
             return directory_section(cmd->pool, args, 1);
         }
-        if (!ap_cstr_casecmp(parent->directive, "<Location") ||
-            !ap_cstr_casecmp(parent->directive, "<LocationMatch")) {
-            const char *path = section_argument(cmd->pool, &args);
-            section.path = strcmp(path, "~") ? path : section_argument(cmd->pool, &args);
-            section.is_location = 1;
-            section.is_pattern = path != section.path || apr_fnmatch_test(path) ||
-                                 !ap_cstr_casecmp(parent->directive, "<LocationMatch");
-            return section;
+        if (!ap_cstr_casecmp(parent->directive, "<Location")) {
+            return location_section(cmd->pool, args, 0);
+        }
+        if (!ap_cstr_casecmp(parent->directive, "<LocationMatch")) {
+            return location_section(cmd->pool, args, 1);
         }
     }
     if (ap_check_cmd_context(cmd, NOT_IN_HTACCESS)) {

@@ -38,6 +38,12 @@ typedef struct mp_wrapper_slot {
     struct mp_wrapper_slot *next;
 } mp_wrapper_slot;
 
+/* A filter of req.register_*_filter(): its Handler is kept by the wrapper in interp. */
+typedef struct {
+    mp_handler handler;
+    struct mp_interp *interp;
+} mp_own_filter;
+
 /* One per request. */
 typedef struct {
     request_rec *r;
@@ -50,6 +56,9 @@ typedef struct {
     apr_table_t *options;              /* req.get_options(): the request's own copy, or NULL */
     struct mp_interp *added_by[MP_PHASE_COUNT]; /* whose req.add_handler() named the phase */
     apr_table_t *wsgi_before;      /* headers_out as it was before wsgi_start_response(), or NULL */
+    /* By phase, or NULL: of mp_handler_list, each for the interpreter of its directory. */
+    apr_array_header_t **added_elsewhere;
+    apr_hash_t *own_filters[2];    /* by is_input: lower-case name -> mp_own_filter, or NULL */
     unsigned has_cleanup : 1;      /* the pool cleanup is registered */
     unsigned keep : 1;             /* req.register_cleanup() was called */
     unsigned over : 1;             /* no wrapper can be made any more */

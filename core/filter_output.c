@@ -91,7 +91,6 @@ static apr_status_t run_output(mp_filter_context *context)
 
 apr_status_t mp_filter_output(ap_filter_t *f, apr_bucket_brigade *brigade)
 {
-    int is_first = !f->ctx;
     mp_filter_context *context = mp_filter_context_of(f, 0);
 
     if (!context) {
@@ -109,11 +108,12 @@ apr_status_t mp_filter_output(ap_filter_t *f, apr_bucket_brigade *brigade)
     if (context->closed) {
         return pass_metadata(context, brigade);
     }
-    if (is_first && f->r) {
+    if (!context->was_called && f->r) {
         /* What comes out may be longer or shorter. */
         apr_table_unset(f->r->headers_out, "Content-Length");
         apr_table_unset(f->r->headers_out, "Content-MD5");
     }
+    context->was_called = 1;
     if (!concerns_handler(context, brigade)) {
         return ap_pass_brigade(f->next, brigade);
     }

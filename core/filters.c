@@ -9,6 +9,10 @@ APLOG_USE_MODULE(python);
 
 #define BY_TYPE "bytype:"
 
+/* What Apache knows the filters of req.register_*_filter() by, whatever they are called:
+ * its register cannot be added to while requests run. */
+#define OWN_NAME "mod_python"
+
 /* Life cycle */
 
 static const mp_handler *find_handler(const ap_filter_t *f, int is_input)
@@ -28,6 +32,23 @@ static const mp_handler *find_handler(const ap_filter_t *f, int is_input)
     return filters ? apr_hash_get(filters, name, APR_HASH_KEY_STRING) : NULL;
 }
 
+static mp_filter_context *new_context(ap_filter_t *f, const mp_handler *handler, int is_input)
+{
+    apr_pool_t *pool = f->r ? f->r->pool : f->c->pool;
+    mp_filter_context *context = apr_pcalloc(pool, sizeof(*context));
+
+    context->f = f;
+    context->c = f->c;
+    context->r = f->r;
+    context->pool = pool;
+    context->handler = handler;
+    context->is_input = is_input ? 1 : 0;
+    context->in = apr_brigade_create(pool, f->c->bucket_alloc);
+    context->out = apr_brigade_create(pool, f->c->bucket_alloc);
+    f->ctx = context;
+    return context;
+}
+
 /* The filter's context, made at its first call; NULL where its name means no Python
  * handler (it was activated outside the scope that configures it). */
 mp_filter_context *mp_filter_context_of(ap_filter_t *f, int is_input)
@@ -45,18 +66,23 @@ mp_filter_context *mp_filter_context_of(ap_filter_t *f, int is_input)
                       f->frec->name, is_input ? "Input" : "Output");
         return NULL;
     }
-    apr_pool_t *pool = f->r ? f->r->pool : f->c->pool;
-    context = apr_pcalloc(pool, sizeof(*context));
-    context->f = f;
-    context->c = f->c;
-    context->r = f->r;
-    context->pool = pool;
-    context->handler = handler;
-    context->is_input = is_input ? 1 : 0;
-    context->in = apr_brigade_create(pool, f->c->bucket_alloc);
-    context->out = apr_brigade_create(pool, f->c->bucket_alloc);
-    f->ctx = context;
-    return context;
+    return new_context(f, handler, is_input);
+}
+
+void mp_filter_add_own(request_rec *r, const mp_own_filter *own, int is_input)
+{
+    ap_filter_t *f = is_input ? ap_add_input_filter(OWN_NAME, NULL, r, r->connection)
+                              : ap_add_output_filter(OWN_NAME, NULL, r, r->connection);
+    mp_filter_context *context = new_context(f, &own->handler, is_input);
+
+    context->interp = own->interp;
+    context->is_own = 1;
+}
+
+void mp_filters_register(void)
+{
+    ap_register_input_filter(OWN_NAME, mp_filter_input, NULL, AP_FTYPE_RESOURCE);
+    ap_register_output_filter(OWN_NAME, mp_filter_output, NULL, AP_FTYPE_RESOURCE);
 }
 
 int mp_filters_on(const request_rec *r)

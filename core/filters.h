@@ -9,6 +9,7 @@
 #include <apr_buckets.h>
 
 #include "config.h"
+#include "context.h"
 
 /* Most bytes that one read gives: what a filter needs of memory does not grow with
  * the data. Smaller blocks cost more hand-overs of the GIL: at 64 KiB half as much
@@ -35,6 +36,8 @@ typedef struct mp_filter_context {
     apr_status_t rv;         /* of the neighbour that failed */
     const char *page;        /* PythonDebug: what to show of a failure, or NULL */
     unsigned is_input : 1;
+    unsigned is_own : 1;     /* of req.register_*_filter() */
+    unsigned was_called : 1; /* something came through it */
     unsigned holds : 1;      /* readline() keeps something for the next read */
     unsigned is_running : 1; /* the handler is being called */
     unsigned closed : 1;     /* by close(): the end was passed on */
@@ -97,8 +100,14 @@ apr_status_t mp_filter_output(ap_filter_t *f, apr_bucket_brigade *brigade);
 apr_status_t mp_filter_input(ap_filter_t *f, apr_bucket_brigade *brigade, ap_input_mode_t mode,
                              apr_read_type_e block, apr_off_t bytes);
 
+/* Puts a filter of req.register_*_filter() in the way of r's input or output. */
+void mp_filter_add_own(request_rec *r, const mp_own_filter *own, int is_input);
+
 /* Whether a Python filter is in the way of r's output or input. */
 int mp_filters_on(const request_rec *r);
+
+/* For mp_filters_register_hooks(). */
+void mp_filters_register(void);
 
 /* config_filters.c */
 void mp_filters_register_hooks(apr_pool_t *pool);

@@ -2,12 +2,16 @@
 
 #include <httpd.h>
 #include <http_config.h>
+#include <http_core.h>
 #include <http_connection.h>
 #include <http_protocol.h>
 #include <http_request.h>
+#include <apr_strings.h>
 
 #include "config.h"
 #include "py_dispatch.h"
+#include "py_exports.h"
+#include "py_preflight.h"
 
 /* Most requests have no Python handler in most phases: they pay for this look only. */
 static int run(request_rec *r, mp_phase phase)
@@ -71,10 +75,7 @@ static int fixups(request_rec *r)
 
 static int content(request_rec *r)
 {
-    if (!r->handler || (strcmp(r->handler, "python-program") && strcmp(r->handler, "mod_python"))) {
-        return DECLINED;
-    }
-    return run(r, MP_PHASE_CONTENT);
+    return r->handler && mp_is_our_handler(r->handler) ? run(r, MP_PHASE_CONTENT) : DECLINED;
 }
 
 static int log_transaction(request_rec *r)
@@ -86,13 +87,23 @@ static int log_transaction(request_rec *r)
     return DECLINED; /* whatever a handler returned, the others log too */
 }
 
+/* What Server and SERVER_SOFTWARE say, if ServerTokens is Full. */
+static int add_versions(apr_pool_t *pconf, apr_pool_t *plog, apr_pool_t *ptemp, server_rec *s)
+{
+    ap_add_version_component(pconf, "Kukulkan/" MP_VERSION);
+    ap_add_version_component(pconf, apr_pstrcat(pconf, "Python/", mp_python_version(ptemp), NULL));
+    return OK;
+}
+
 static void child_init(apr_pool_t *pchild, server_rec *s)
 {
     mp_dispatch_start(pchild, s);
+    mp_exports_start();
 }
 
 void mp_hooks_register(apr_pool_t *pool)
 {
+    ap_hook_post_config(add_versions, NULL, NULL, APR_HOOK_MIDDLE);
     ap_hook_child_init(child_init, NULL, NULL, APR_HOOK_MIDDLE);
 
     /* Behind mod_setenvif and the like, which others' conditions build on. */

@@ -8,6 +8,7 @@
 #include "global_lock.h"
 #include "hooks.h"
 #include "preflight.h"
+#include "py_exports.h"
 
 static void register_hooks(apr_pool_t *pool)
 {
@@ -17,6 +18,7 @@ static void register_hooks(apr_pool_t *pool)
     mp_filters_register_hooks(pool);
     mp_connection_register_hooks(pool);
     mp_global_lock_register_hooks(pool);
+    mp_exports_register_hooks(pool);
 }
 
 AP_DECLARE_MODULE(python) = {

@@ -48,7 +48,7 @@ static const char *name_for(request_rec *r, mp_phase phase, const mp_section *se
             return MP_MAIN_INTERPRETER; /* the file is not known yet */
         }
         name = r->filename ? directory_of_file(r) : NULL;
-    } else if (config->interp_per_directive > 0 && section) {
+    } else if (mp_names_by_directive(config) && section) {
         name = mp_section_directory(r, section);
     }
     if (!name) {

@@ -1,5 +1,8 @@
 #include "py_apache.h"
 
+#include <errno.h>
+#include <limits.h>
+
 #include <ap_mpm.h>
 #include <apr_md5.h>
 #include <http_config.h>
@@ -9,6 +12,7 @@
 
 #include "py_convert.h"
 #include "py_global_lock.h"
+#include "py_finfo.h"
 #include "py_interp.h"
 #include "py_log.h"
 #include "py_module.h"
@@ -120,7 +124,7 @@ static PyObject *mpm_query(PyObject *module, PyObject *code)
     if (question == -1 && PyErr_Occurred()) {
         return NULL;
     }
-    if (ap_mpm_query((int)question, &answer) != APR_SUCCESS) {
+    if (question < 0 || question > INT_MAX || ap_mpm_query((int)question, &answer) != APR_SUCCESS) {
         PyErr_Format(PyExc_ValueError, "the MPM knows no question %ld: use apache.AP_MPMQ_*",
                      question);
         return NULL;
@@ -147,6 +151,45 @@ static PyObject *password_validate(PyObject *module, PyObject *args)
     return PyBool_FromLong(status == APR_SUCCESS);
 }
 
+PyDoc_STRVAR(stat_doc, "stat(fname, wanted, /)\n--\n\n\
+mp_finfo of a file.\n\n\
+wanted: apache.APR_FINFO_*, combined by '|'; with APR_FINFO_LINK of a symbolic link itself.\n\
+Where there is no such file, filetype is APR_NOFILE. Raises OSError for other failures.");
+
+static PyObject *stat_file(PyObject *module, PyObject *args)
+{
+    PyObject *object, *path, *result = NULL;
+    apr_finfo_t finfo = {0};
+    mp_released released;
+    apr_pool_t *pool;
+    int wanted;
+    char *name;
+
+    if (!PyArg_ParseTuple(args, "Oi:stat", &object, &wanted) || !(path = PyOS_FSPath(object))) {
+        return NULL;
+    }
+    if (apr_pool_create_unmanaged(&pool) != APR_SUCCESS) {
+        Py_DECREF(path);
+        return PyErr_NoMemory();
+    }
+    if ((name = mp_fs_from_object(pool, path, "fname"))) {
+        mp_interp_release(&released);
+        apr_status_t rv = apr_stat(&finfo, name, wanted, pool);
+        mp_interp_reacquire(&released);
+        if (APR_STATUS_IS_ENOENT(rv) || APR_STATUS_IS_ENOTDIR(rv)) {
+            finfo.filetype = APR_NOFILE;
+            finfo.fname = name;
+            rv = APR_SUCCESS;
+        }
+        result = rv == APR_SUCCESS || rv == APR_INCOMPLETE
+                     ? mp_finfo_new(mp_state_of_module(module), &finfo)
+                     : (errno = rv, PyErr_SetFromErrnoWithFilenameObject(PyExc_OSError, path));
+    }
+    apr_pool_destroy(pool);
+    Py_DECREF(path);
+    return result;
+}
+
 PyMethodDef mp_apache_functions[] = {
     {"log_error", (PyCFunction)(void (*)(void))log_error, METH_VARARGS | METH_KEYWORDS,
      log_error_doc},
@@ -160,5 +203,6 @@ PyMethodDef mp_apache_functions[] = {
     {"_global_lock", mp_py_global_lock, METH_VARARGS, mp_py_global_lock_doc},
     {"_global_trylock", mp_py_global_trylock, METH_VARARGS, mp_py_global_trylock_doc},
     {"_global_unlock", mp_py_global_unlock, METH_VARARGS, mp_py_global_unlock_doc},
+    {"stat", stat_file, METH_VARARGS, stat_doc},
     {NULL},
 };

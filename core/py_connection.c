@@ -1,12 +1,14 @@
 #include "py_connection.h"
 
 #include <ap_mpm.h>
+#include <http_log.h>
 #include <scoreboard.h>
 #include <unistd.h>
 
 #include <apr_network_io.h>
 
 #include "py_convert.h"
+#include "py_log.h"
 #include "py_members.h"
 #include "py_server.h"
 #include "py_table.h"
@@ -43,12 +45,14 @@ void mp_connection_cut(PyObject *connection)
     self->c = NULL;
     self->context = NULL;
     self->request = NULL;
+    Py_CLEAR(self->handlers);
 }
 
 static void connection_dealloc(PyObject *op)
 {
     PyTypeObject *type = Py_TYPE(op);
 
+    mp_connection_cut(op);
     type->tp_free(op);
     Py_DECREF(type);
 }
@@ -171,6 +175,54 @@ static PyObject *get_user(PyObject *op, void *closure)
     return PyObject_GetAttrString((PyObject *)self->request, "user");
 }
 
+static PyObject *get_hlist(PyObject *op, void *closure)
+{
+    mp_connection *self = (mp_connection *)op;
+
+    if (!mp_connection_record(self)) {
+        return NULL;
+    }
+    return PyObject_CallOneArg(mp_interp_state(self->interp)->dispatch_make_hlist, op);
+}
+
+static PyObject *get_conn_rec(PyObject *op, void *closure)
+{
+    conn_rec *c = mp_connection_record((mp_connection *)op);
+
+    return c ? PyCapsule_New(c, NULL, NULL) : NULL;
+}
+
+PyDoc_STRVAR(log_error_doc, "log_error($self, message, level=APLOG_ERR, /)\n--\n\n\
+Write message (str) to the error log, with what Apache says of this connection.");
+
+static PyObject *connection_log_error(PyObject *op, PyObject *args)
+{
+    int level = APLOG_ERR;
+    PyObject *message, *text, *result = NULL;
+    conn_rec *c;
+
+    if (!PyArg_ParseTuple(args, "O|i:log_error", &message, &level)) {
+        return NULL;
+    }
+    /* First: str() may run anything, and the connection end meanwhile. */
+    text = message == Py_None ? Py_NewRef(Py_None) : PyObject_Str(message);
+    if (text && (c = mp_connection_record((mp_connection *)op))) {
+        result = mp_log_connection(text, level, c);
+    }
+    Py_XDECREF(text);
+    return result;
+}
+
+static PyMethodDef connection_methods[] = {
+    {"log_error", connection_log_error, METH_VARARGS, log_error_doc},
+    {NULL},
+};
+
+static PyMemberDef connection_fields[] = {
+    {"_handlers", T_OBJECT, offsetof(mp_connection, handlers), READONLY, NULL},
+    {NULL},
+};
+
 #define RO(field, kind, doc) MP_READ_ONLY(get_member, conn_rec, field, kind, doc)
 #define OWN(name, getter, setter, doc)                                                             \
     {                                                                                              \
@@ -200,6 +252,9 @@ static PyGetSetDef connection_members[] = {
     RO(local_host, MP_LATIN1, "str or None: name of the server, if looked up."),
     RO(id, MP_LONG, "int: unique among the connections open now."),
     OWN("notes", get_notes, NULL, "mp_table: notes of modules to each other."),
+    OWN("hlist", get_hlist, NULL, "mp_hlist: the connection handler that runs."),
+    OWN("_conn_rec", get_conn_rec, NULL,
+        "capsule: the conn_rec, for C extensions; good while the connection is."),
     OWN("user", get_user, NULL, "str or None: req.user, as older programs spell it."),
     {NULL},
 };
@@ -208,6 +263,7 @@ static PyType_Slot connection_slots[] = {
     {Py_tp_doc, (void *)PyDoc_STR("A connection, as handlers see it (manual, 4.5.4).")},
     {Py_tp_dealloc, connection_dealloc},
     {Py_tp_getset, connection_members},
+    {Py_tp_members, connection_fields},
     {Py_tp_methods, mp_connection_io},
     {0, NULL},
 };
@@ -222,5 +278,6 @@ static PyType_Spec connection_spec = {
 int mp_connection_setup(PyObject *module, mp_state *state)
 {
     state->connection_type = mp_type_create(module, &connection_spec);
-    return state->connection_type ? 0 : -1;
+    return state->connection_type ? mp_type_add_methods(state->connection_type, connection_methods)
+                                  : -1;
 }

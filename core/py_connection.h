@@ -11,6 +11,7 @@ typedef struct {
     PyObject_HEAD conn_rec *c; /* NULL when the record is gone */
     mp_conn_context *context;
     mp_interp *interp;
+    PyObject *handlers;       /* tuple of the Handler that runs, or NULL */
     mp_request *request;      /* whose req.connection this is; borrowed, NULL with c */
     unsigned is_protocol : 1; /* of a connection handler: it may read and write */
 } mp_connection;

@@ -24,8 +24,9 @@ APLOG_USE_MODULE(python);
 
 /* Handlers as Python sees them */
 
+/* number: its place in its list. */
 static PyObject *make_handler(mp_state *state, request_rec *r, mp_phase phase,
-                              const mp_handler *handler)
+                              const mp_handler *handler, int number)
 {
     PyObject *directive = PyTuple_GET_ITEM(state->phase_names, (Py_ssize_t)phase);
     PyObject *text = mp_str_from_fs(handler->text);
@@ -33,9 +34,9 @@ static PyObject *make_handler(mp_state *state, request_rec *r, mp_phase phase,
     PyObject *result = NULL;
 
     if (text && directory) {
-        result =
-            PyObject_CallFunction(state->dispatch_make_handler, "OOOii", directive, text, directory,
-                                  (int)handler->section.is_location, (int)handler->silent);
+        result = PyObject_CallFunction(state->dispatch_make_handler, "OOOiii", directive, text,
+                                       directory, (int)handler->section.is_location,
+                                       (int)handler->silent, number);
     }
     Py_XDECREF(text);
     Py_XDECREF(directory);
@@ -56,7 +57,7 @@ static PyObject *make_handlers(mp_interp *interp, request_rec *r, mp_phase phase
     handlers = PyTuple_New(count);
     for (int i = 0; handlers && i < count; i++) {
         const mp_handler *handler = &APR_ARRAY_IDX(list->handlers, i, mp_handler);
-        PyObject *made = make_handler(mp_interp_state(interp), r, phase, handler);
+        PyObject *made = make_handler(mp_interp_state(interp), r, phase, handler, i);
         if (!made) {
             Py_CLEAR(handlers);
             break;
@@ -84,42 +85,63 @@ static int log_failure(request_rec *r, mp_phase phase)
     return HTTP_INTERNAL_SERVER_ERROR;
 }
 
-/* Calls _dispatch.run(). Holds. */
+/* Has _dispatch.run() called, or its like; before: the result of the phase's handlers in
+ * another interpreter, or NULL. New reference, or NULL with an exception. */
+static PyObject *run_with(mp_request *request, mp_phase phase, PyObject *handlers,
+                          const mp_dir_config *config, const int *before)
+{
+    mp_state *state = mp_interp_state(request->interp);
+    PyObject *number = PyLong_FromLong(phase);
+    PyObject *flags = PyLong_FromLong(mp_flags_of(config));
+    PyObject *path = mp_python_path_of(state, config);
+    PyObject *status = before ? PyLong_FromLong(*before) : Py_NewRef(Py_None);
+    PyObject *result = NULL;
+
+    if (number && flags && path && status) {
+        PyObject *args[] = {NULL, (PyObject *)request, handlers, number, flags, path, status};
+        if (!before) {
+            result = mp_run_directly(state, args + 1, mp_flags_of(config));
+        }
+        if (!result && !PyErr_Occurred()) {
+            result = PyObject_Vectorcall(state->dispatch_run, args + 1,
+                                         (before ? 6 : 5) | PY_VECTORCALL_ARGUMENTS_OFFSET, NULL);
+        }
+    }
+    Py_XDECREF(number);
+    Py_XDECREF(flags);
+    Py_XDECREF(path);
+    Py_XDECREF(status);
+    return result;
+}
+
+/* Runs a list of handlers. Holds. */
 static int call_run(mp_interp *interp, request_rec *r, mp_phase phase, const mp_handler_list *list,
-                    mp_request *request)
+                    mp_request *request, const int *before)
 {
     const mp_dir_config *config = mp_dir_config_of_request(r);
     mp_phase phase_before = request->phase;
+    PyObject *handlers_before = request->handlers, *running_before = request->running;
     PyObject *handlers = make_handlers(interp, r, phase, list);
-    PyObject *number = PyLong_FromLong(phase);
-    PyObject *flags = PyLong_FromLong(mp_flags_of(config));
-    PyObject *path = handlers ? mp_python_path_of(mp_interp_state(interp), config) : NULL;
     PyObject *result = NULL;
     mp_watch watch;
     int status;
 
-    if (handlers && number && flags && path) {
-        PyObject *args[] = {NULL, (PyObject *)request, handlers, number, flags, path};
-        PyObject *running_before = request->running;
+    if (handlers) {
         request->running = NULL;
         request->phase = phase;
+        request->handlers = Py_NewRef(handlers);
         mp_watch_begin(&watch, interp, r, mp_phase_names[phase], mp_timeout_of(config));
-        result = mp_run_directly(mp_interp_state(interp), args + 1, mp_flags_of(config));
-        if (!result && !PyErr_Occurred()) {
-            result = PyObject_Vectorcall(mp_interp_state(interp)->dispatch_run, args + 1,
-                                         5 | PY_VECTORCALL_ARGUMENTS_OFFSET, NULL);
-        }
+        result = run_with(request, phase, handlers, config, before);
         if (!result) {
-            result = mp_watch_report(interp, args[1], request->running, mp_flags_of(config));
+            result = mp_watch_report(interp, (PyObject *)request, request->running,
+                                     mp_flags_of(config));
         }
         mp_watch_end(&watch);
         request->phase = phase_before == MP_PHASE_COUNT ? phase : phase_before;
+        Py_XSETREF(request->handlers, handlers_before);
         Py_XSETREF(request->running, running_before);
+        Py_DECREF(handlers);
     }
-    Py_XDECREF(handlers);
-    Py_XDECREF(number);
-    Py_XDECREF(flags);
-    Py_XDECREF(path);
     if (!result) {
         return log_failure(r, phase); /* never DECLINED: that would let the request pass */
     }
@@ -241,7 +263,7 @@ void mp_dispatch_cleanup_later(request_rec *r)
 static int carries_nothing(const mp_request *request)
 {
     return Py_REFCNT(request) == 1 && !request->dict && !request->cleanups && !request->added &&
-           (!request->connection || Py_REFCNT(request->connection) == 1);
+           !request->filters && (!request->connection || Py_REFCNT(request->connection) == 1);
 }
 
 /* Whether nothing later can need what it carries. Redirected requests show each other
@@ -252,7 +274,7 @@ static int is_last_use(request_rec *r, mp_phase phase, int status,
     return phase == MP_PHASE_CONTENT && (status == OK || status == DONE) && !r->main && !r->prev &&
            !r->next && !context->keep && !context->added_by[MP_PHASE_LOG] &&
            !mp_handlers_for(r, MP_PHASE_LOG) && !mp_handlers_for(r, MP_PHASE_CLEANUP) &&
-           !context->filters && !mp_filters_on(r);
+           !context->filters && !mp_filters_on(r) && !context->added_elsewhere;
 }
 
 /* The end of a phase: drops what is not needed any more, and sees to it that the rest is
@@ -337,17 +359,24 @@ static int pass_output(request_rec *r, mp_phase phase, int status, mp_body_out *
     return status;
 }
 
+/* Those of req.add_handler() that are for interpreters of their own, or NULL. */
+static const apr_array_header_t *added_elsewhere(const mp_request_context *context, mp_phase phase)
+{
+    return context->added_elsewhere ? context->added_elsewhere[phase] : NULL;
+}
+
 int mp_has_added_handlers(request_rec *r, mp_phase phase)
 {
     const mp_request_context *context = mp_request_context_find(r);
 
-    return context && context->added_by[phase];
+    return context && (context->added_by[phase] || added_elsewhere(context, phase));
 }
 
-int mp_dispatch(request_rec *r, mp_phase phase, const mp_handler_list *list)
+/* Runs a list, and what was added to it, in one interpreter (NULL: as configured). */
+static int run_list(mp_interp *interp, request_rec *r, mp_phase phase, const mp_handler_list *list,
+                    const int *before)
 {
     mp_request_context *context = mp_request_context_of(r);
-    mp_interp *interp = context->added_by[phase];
     const mp_section *section = list ? &APR_ARRAY_IDX(list->handlers, 0, mp_handler).section : NULL;
     mp_activity activity;
     int status;
@@ -358,16 +387,10 @@ int mp_dispatch(request_rec *r, mp_phase phase, const mp_handler_list *list)
             return HTTP_INTERNAL_SERVER_ERROR;
         }
     }
-    if (phase == MP_PHASE_AUTHEN) {
-        find_user(r);
-    }
-    if (phase > MP_PHASE_CONTENT) {
-        context->out.ignored = 1;
-    }
     mp_activity_begin(&activity, interp, r->connection, r);
     mp_request *request = (mp_request *)mp_request_of(interp, r);
     if (request) {
-        status = call_run(interp, r, phase, list, request);
+        status = call_run(interp, r, phase, list, request, before);
         Py_DECREF(request);
     } else {
         status = log_failure(r, phase);
@@ -379,6 +402,31 @@ int mp_dispatch(request_rec *r, mp_phase phase, const mp_handler_list *list)
     mp_activity_settle(&activity);
     drop_or_keep(interp, r, phase, status, context);
     mp_activity_end(&activity);
+    return status;
+}
+
+int mp_dispatch(request_rec *r, mp_phase phase, const mp_handler_list *list)
+{
+    mp_request_context *context = mp_request_context_of(r);
+    mp_interp *added_by = context->added_by[phase];
+    const apr_array_header_t *elsewhere;
+    int has_run = list || added_by;
+    int status = DECLINED;
+
+    if (phase == MP_PHASE_AUTHEN) {
+        find_user(r);
+    }
+    if (phase > MP_PHASE_CONTENT) {
+        context->out.ignored = 1;
+    }
+    if (has_run) {
+        status = run_list(added_by, r, phase, list, NULL);
+    }
+    elsewhere = added_elsewhere(context, phase);
+    for (int i = 0; elsewhere && i < elsewhere->nelts; i++) {
+        status = run_list(NULL, r, phase, &APR_ARRAY_IDX(elsewhere, i, mp_handler_list),
+                          has_run || i ? &status : NULL);
+    }
     if (phase == MP_PHASE_AUTHEN) {
         status = check_authen(r, status, list); /* may log: without the GIL */
     }
@@ -400,10 +448,10 @@ static int call_run_connection(mp_interp *interp, conn_rec *c, const mp_handler 
     if (connection) {
         ((mp_connection *)connection)->is_protocol = 1;
         made =
-            PyObject_CallFunction(state->dispatch_make_handler, "sNOii", "PythonConnectionHandler",
-                                  mp_str_from_fs(handler->text), Py_None, 0, 0);
+            PyObject_CallFunction(state->dispatch_make_handler, "sNOiii", "PythonConnectionHandler",
+                                  mp_str_from_fs(handler->text), Py_None, 0, 0, 0);
     }
-    if (made) {
+    if (made && (((mp_connection *)connection)->handlers = PyTuple_Pack(1, made))) {
         result = PyObject_CallFunction(state->dispatch_run_connection, "OOiN", connection, made,
                                        mp_flags_of(config), mp_python_path_of(state, config));
     }

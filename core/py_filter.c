@@ -408,6 +408,13 @@ static PyObject *get_handler(PyObject *op, void *closure)
     return context ? mp_str_from_fs(context->handler->text) : NULL;
 }
 
+static PyObject *get_dir(PyObject *op, void *closure)
+{
+    mp_filter *self = (mp_filter *)op;
+
+    return living(op) ? PyObject_GetAttrString(self->handler, "directory") : NULL;
+}
+
 static PyObject *get_is_input(PyObject *op, void *closure)
 {
     mp_filter_context *context = living(op);
@@ -456,6 +463,7 @@ static PyGetSetDef filter_members[] = {
     OWN("closed", get_closed, "bool: close() was called."),
     OWN("name", get_name, "str: the name it is registered under."),
     OWN("handler", get_handler, "str: the handler, as configured."),
+    OWN("dir", get_dir, "str or None: the directory that its handler is imported from."),
     OWN("is_input", get_is_input, "bool: an input filter."),
     OWN("req", get_req, "mp_request: the request; None for a connection's filter."),
     OWN("connection", get_connection, "mp_conn: the connection."),

@@ -9,6 +9,7 @@
 #include "py_dispatch.h"
 #include "py_errors.h"
 #include "py_filter.h"
+#include "py_request.h"
 #include "py_watch.h"
 
 APLOG_USE_MODULE(python);
@@ -64,6 +65,39 @@ static mp_interp *interpreter_of(mp_filter_context *context)
                       : mp_interpreter_of_connection(context->c);
 }
 
+/* The Handler of a filter that a directive names; NULL with an exception. */
+static PyObject *configured_handler(const mp_filter_context *context)
+{
+    const mp_section *section = &context->handler->section;
+
+    return PyObject_CallFunction(
+        mp_interp_state(context->interp)->dispatch_make_handler, "sNNiii",
+        context->is_input ? "PythonInputFilter" : "PythonOutputFilter",
+        mp_str_from_fs(context->handler->text),
+        mp_str_from_fs(context->r ? mp_section_directory(context->r, section) : section->path),
+        (int)section->is_location, 0, 0);
+}
+
+/* That of req.register_*_filter(), which the request's wrapper keeps. */
+static PyObject *own_handler(const mp_filter_context *context)
+{
+    char *key = apr_pstrdup(context->pool, context->handler->name);
+    mp_request *request = (mp_request *)mp_request_of(context->interp, context->r);
+    PyObject *pair, *handler = NULL;
+
+    ap_str_tolower(key);
+    pair = request ? Py_BuildValue("(iN)", (int)context->is_input, mp_str_from_latin1(key)) : NULL;
+    if (pair) {
+        handler = request->filters ? PyObject_GetItem(request->filters, pair) : NULL;
+        Py_DECREF(pair);
+    }
+    Py_XDECREF((PyObject *)request);
+    if (!handler && !PyErr_Occurred()) {
+        PyErr_SetString(PyExc_ReferenceError, "the request that registered it is over");
+    }
+    return handler;
+}
+
 /* The wrapper with its Handler, made at the first call; NULL with an exception. Holds. */
 static mp_filter *wrapper_of(mp_filter_context *context)
 {
@@ -76,13 +110,7 @@ static mp_filter *wrapper_of(mp_filter_context *context)
     if (!filter) {
         return NULL;
     }
-    const mp_section *section = &context->handler->section;
-    PyObject *directory =
-        mp_str_from_fs(context->r ? mp_section_directory(context->r, section) : section->path);
-    filter->handler = PyObject_CallFunction(
-        mp_interp_state(context->interp)->dispatch_make_handler, "sNNii",
-        context->is_input ? "PythonInputFilter" : "PythonOutputFilter",
-        mp_str_from_fs(context->handler->text), directory, (int)section->is_location, 0);
+    filter->handler = context->is_own ? own_handler(context) : configured_handler(context);
     if (!filter->handler) {
         Py_DECREF(filter);
         return NULL;

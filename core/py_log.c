@@ -31,22 +31,45 @@ void mp_log(const char *text, int level, const request_rec *r, const server_rec 
     mp_interp_reacquire(&released);
 }
 
+/* What str() makes of message, as UTF-8; NULL with an exception. */
+static PyObject *encode(PyObject *message)
+{
+    PyObject *text = PyObject_Str(message);
+    PyObject *bytes = text ? PyUnicode_AsEncodedString(text, "utf-8", "backslashreplace") : NULL;
+
+    Py_XDECREF(text);
+    return bytes;
+}
+
 PyObject *mp_log_object(PyObject *message, int level, const request_rec *r, const server_rec *s)
 {
-    PyObject *text, *bytes;
+    PyObject *bytes;
 
     if (message == Py_None) {
         Py_RETURN_NONE;
     }
-    if (!(text = PyObject_Str(message))) {
-        return NULL;
-    }
-    bytes = PyUnicode_AsEncodedString(text, "utf-8", "backslashreplace");
-    Py_DECREF(text);
-    if (!bytes) {
+    if (!(bytes = encode(message))) {
         return NULL;
     }
     mp_log(PyBytes_AS_STRING(bytes), level, r, s);
+    Py_DECREF(bytes);
+    Py_RETURN_NONE;
+}
+
+PyObject *mp_log_connection(PyObject *message, int level, conn_rec *c)
+{
+    mp_blocking blocking;
+    PyObject *bytes;
+
+    if (message == Py_None) {
+        Py_RETURN_NONE;
+    }
+    if (!(bytes = encode(message))) {
+        return NULL;
+    }
+    mp_blocking_begin(&blocking, mp_conn_context_of(c));
+    ap_log_cerror(APLOG_MARK, level & APLOG_LEVELMASK, 0, c, "%s", PyBytes_AS_STRING(bytes));
+    mp_blocking_end(&blocking);
     Py_DECREF(bytes);
     Py_RETURN_NONE;
 }

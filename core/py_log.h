@@ -15,4 +15,7 @@ void mp_log(const char *text, int level, const request_rec *r, const server_rec 
  * with an exception. */
 PyObject *mp_log_object(PyObject *message, int level, const request_rec *r, const server_rec *s);
 
+/* The same under a connection; message is a str or None, so that nothing runs meanwhile. */
+PyObject *mp_log_connection(PyObject *message, int level, conn_rec *c);
+
 #endif

@@ -64,16 +64,31 @@ void mp_type_seal(PyTypeObject *type)
     PyType_Modified(type);
 }
 
+/* Steals descriptor, which may be NULL. */
+static int add_descriptor(PyTypeObject *type, const char *name, PyObject *descriptor)
+{
+    int result = descriptor ? PyObject_SetAttrString((PyObject *)type, name, descriptor) : -1;
+
+    Py_XDECREF(descriptor);
+    return result;
+}
+
 int mp_type_add_methods(PyTypeObject *type, PyMethodDef *methods)
 {
     for (PyMethodDef *method = methods; method->ml_name; method++) {
-        PyObject *descriptor = PyDescr_NewMethod(type, method);
-        if (!descriptor ||
-            PyObject_SetAttrString((PyObject *)type, method->ml_name, descriptor) != 0) {
-            Py_XDECREF(descriptor);
+        if (add_descriptor(type, method->ml_name, PyDescr_NewMethod(type, method)) != 0) {
             return -1;
         }
-        Py_DECREF(descriptor);
+    }
+    return 0;
+}
+
+int mp_type_add_members(PyTypeObject *type, PyGetSetDef *members)
+{
+    for (PyGetSetDef *member = members; member->name; member++) {
+        if (add_descriptor(type, member->name, PyDescr_NewGetSet(type, member)) != 0) {
+            return -1;
+        }
     }
     return 0;
 }
@@ -132,6 +147,8 @@ static int apache_exec(PyObject *module)
     DO(state->dispatch_conclude)                        \
     DO(state->dispatch_make_handler)                    \
     DO(state->dispatch_add_handler)                     \
+    DO(state->dispatch_register_filter)                 \
+    DO(state->dispatch_make_hlist)                      \
     DO(state->dispatch_run_cleanups)                    \
     DO(state->dispatch_run_filter)                      \
     DO(state->dispatch_run_connection)                  \

@@ -21,6 +21,8 @@ typedef struct {
     PyObject *dispatch_conclude;
     PyObject *dispatch_make_handler;
     PyObject *dispatch_add_handler;
+    PyObject *dispatch_register_filter;
+    PyObject *dispatch_make_hlist;
     PyObject *dispatch_run_cleanups;
     PyObject *dispatch_run_filter;
     PyObject *dispatch_run_connection;
@@ -80,8 +82,9 @@ int mp_type_name_plainly(PyTypeObject *type);
  * methods. */
 void mp_type_seal(PyTypeObject *type);
 
-/* Holds the interpreter. Adds a further table of methods to a type just made, for
- * types whose methods are more than one file. 0, or -1 with an exception. */
+/* Holds the interpreter. Adds a further table of methods, or members, to a type just
+ * made, for types that are more than one file. 0, or -1 with an exception. */
 int mp_type_add_methods(PyTypeObject *type, PyMethodDef *methods);
+int mp_type_add_members(PyTypeObject *type, PyGetSetDef *members);
 
 #endif

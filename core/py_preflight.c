@@ -125,3 +125,10 @@ const char *mp_python_preflight(apr_pool_t *pool, const mp_process_config *confi
     mp_interp_leave(&before);
     return report;
 }
+
+const char *mp_python_version(apr_pool_t *pool)
+{
+    const char *version = Py_GetVersion(); /* "3.13.1 (main, ..." */
+
+    return apr_pstrmemdup(pool, version, strcspn(version, " "));
+}

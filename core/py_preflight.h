@@ -14,4 +14,7 @@ const char *mp_python_preflight(apr_pool_t *pool, const mp_process_config *confi
  * NULL: that takes a CPython which can do it. */
 const char *mp_own_gil_error(apr_pool_t *pool, const char *directive);
 
+/* The version of the Python library, as "3.13.1"; it need not have been started. */
+const char *mp_python_version(apr_pool_t *pool);
+
 #endif

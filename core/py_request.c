@@ -92,8 +92,10 @@ void mp_request_cut(mp_request *self)
     Py_CLEAR(self->connection);
     Py_CLEAR(self->cleanups);
     Py_CLEAR(self->added);
+    Py_CLEAR(self->handlers);
     Py_CLEAR(self->running);
     Py_CLEAR(self->make_form);
+    Py_CLEAR(self->filters);
 }
 
 static int request_traverse(PyObject *op, visitproc visit, void *arg)
@@ -105,9 +107,11 @@ static int request_traverse(PyObject *op, visitproc visit, void *arg)
     Py_VISIT(self->connection);
     Py_VISIT(self->cleanups);
     Py_VISIT(self->added);
+    Py_VISIT(self->handlers);
     Py_VISIT(self->running);
     Py_VISIT(self->form);
     Py_VISIT(self->make_form);
+    Py_VISIT(self->filters);
     return 0;
 }
 
@@ -119,9 +123,11 @@ static int request_clear(PyObject *op)
     Py_CLEAR(self->connection);
     Py_CLEAR(self->cleanups);
     Py_CLEAR(self->added);
+    Py_CLEAR(self->handlers);
     Py_CLEAR(self->running);
     Py_CLEAR(self->form);
     Py_CLEAR(self->make_form);
+    Py_CLEAR(self->filters);
     return 0;
 }
 
@@ -540,8 +546,10 @@ static PyGetSetDef request_members[] = {
 static PyMemberDef request_fields[] = {
     {"__dictoffset__", T_PYSSIZET, offsetof(mp_request, dict), READONLY, NULL},
     {"_added", T_OBJECT, offsetof(mp_request, added), 0, NULL},
+    {"_handlers", T_OBJECT, offsetof(mp_request, handlers), READONLY, NULL},
     {"_running", T_OBJECT, offsetof(mp_request, running), 0, NULL},
     {"_make_form", T_OBJECT, offsetof(mp_request, make_form), 0, NULL},
+    {"_filters", T_OBJECT, offsetof(mp_request, filters), 0, NULL},
     {NULL},
 };
 
@@ -567,11 +575,12 @@ static PyType_Spec request_spec = {
 
 int mp_request_setup(PyObject *module, mp_state *state)
 {
-    PyMethodDef *tables[] = {mp_request_io, mp_request_cgi, mp_request_wsgi, mp_request_methods};
+    PyMethodDef *tables[] = {mp_request_io, mp_request_cgi, mp_request_wsgi,
+                             mp_request_methods, mp_request_handlers, mp_request_http};
     PyTypeObject *type = state->request_type = mp_type_create(module, &request_spec);
 
     for (size_t i = 0; type && i < sizeof(tables) / sizeof(*tables); i++) {
         type = mp_type_add_methods(type, tables[i]) == 0 ? type : NULL;
     }
-    return type ? 0 : -1;
+    return type ? mp_type_add_members(type, mp_request_handlers_members) : -1;
 }

@@ -19,9 +19,11 @@ typedef struct {
     PyObject *connection; /* made when first asked for */
     PyObject *cleanups;   /* [(callable, data)], or NULL */
     PyObject *added;      /* {phase: [Handler]} of req.add_handler(), or NULL */
+    PyObject *handlers;   /* the Handlers of the phase that runs, as configured, or NULL */
     PyObject *running;    /* the Handler that runs, or NULL */
     PyObject *form;       /* req.form, or NULL */
     PyObject *make_form;  /* called with the request for the first req.form, or NULL */
+    PyObject *filters;    /* {(is_input, name): Handler} of req.register_*_filter(), or NULL */
 } mp_request;
 
 /* The one wrapper of r in the interpreter that is attached; made if it is new. New
@@ -56,12 +58,14 @@ PyObject *mp_request_next_line(PyObject *op);
 /* What OSError says when the client has gone. */
 #define MP_WRITE_FAILED "Write failed, client closed connection."
 
-/* The tables of methods, in py_request_cgi.c, py_request_io.c, py_request_methods.c and
- * py_request_wsgi.c. */
+/* The tables of methods and members, each in the file of its name. */
 extern PyMethodDef mp_request_cgi[];
 extern PyMethodDef mp_request_io[];
 extern PyMethodDef mp_request_methods[];
 extern PyMethodDef mp_request_wsgi[];
+extern PyMethodDef mp_request_handlers[];
+extern PyMethodDef mp_request_http[];
+extern PyGetSetDef mp_request_handlers_members[];
 
 /* Creates the type and adds it to the module's state; 0, or -1 with an exception. */
 int mp_request_setup(PyObject *module, mp_state *state);

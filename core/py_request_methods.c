@@ -4,7 +4,6 @@
 #include <http_log.h>
 #include <http_protocol.h>
 #include <http_request.h>
-#include <apr_optional.h>
 #include <util_filter.h>
 #include <util_script.h>
 
@@ -247,119 +246,6 @@ static PyObject *request_register_cleanup(PyObject *op, PyObject *args)
     Py_RETURN_NONE;
 }
 
-/* The phase that add_handler() means by a directive's name; -1 with IndexError. */
-static int phase_named(const mp_request *self, const char *name)
-{
-    if (!strcmp(name, mp_phase_names[MP_PHASE_INIT])) {
-        return self->phase == MP_PHASE_SERVER_INIT ? MP_PHASE_SERVER_INIT : MP_PHASE_INIT;
-    }
-    for (int phase = 0; phase < MP_PHASE_CLEANUP; phase++) {
-        if (!strcmp(name, mp_phase_names[phase])) {
-            return phase;
-        }
-    }
-    PyErr_Format(PyExc_IndexError, "Invalid phase: %s%s", name,
-                 !strcmp(name, mp_phase_names[MP_PHASE_CLEANUP])
-                     ? " (use req.register_cleanup() for cleanups)"
-                     : "");
-    return -1;
-}
-
-PyDoc_STRVAR(add_handler_doc, "add_handler($self, htype, handler, dir=None, /)\n--\n\n\
-Add a handler to a phase of this request (manual, 4.5.3).\n\n\
-htype: the directive of the phase, as \"PythonHandler\".\n\
-handler: \"module[::object]\", or a callable.\n\
-dir: directory to import from; by default that of the phase's own handlers, or of\n\
-the running one.\n\
-Raises IndexError for an unknown phase.");
-
-static PyObject *request_add_handler(PyObject *op, PyObject *args)
-{
-    mp_request *self = (mp_request *)op;
-    request_rec *r = mp_request_record(self);
-    const char *name;
-    PyObject *handler, *directory = Py_None;
-    int phase;
-
-    if (!r || !PyArg_ParseTuple(args, "sO|O:add_handler", &name, &handler, &directory) ||
-        (phase = phase_named(self, name)) < 0) {
-        return NULL;
-    }
-    /* Where the phase's own handlers were configured, for the default of dir. */
-    const mp_handler_list *list = mp_handlers_for(r, (mp_phase)phase);
-    const mp_section *section =
-        list ? &APR_ARRAY_IDX(list->handlers, list->handlers->nelts - 1, mp_handler).section : NULL;
-    const char *inherited =
-        section && !section->is_location ? mp_section_directory(r, section) : NULL;
-    PyObject *result =
-        PyObject_CallFunction(mp_interp_state(self->interp)->dispatch_add_handler, "OiOON", op,
-                              phase, handler, directory, mp_str_from_fs(inherited));
-    if (result && !mp_request_record(self)) {
-        Py_CLEAR(result); /* it ended meanwhile */
-    }
-    if (result) {
-        self->context->added_by[phase] = self->interp;
-    }
-    return result;
-}
-
-/* add_input_filter(), add_output_filter(). */
-static PyObject *add_filter(mp_request *self, PyObject *object, int is_input)
-{
-    request_rec *r = mp_request_record(self);
-    char *name;
-
-    if (!r || !(name = mp_latin1_from_object(r->pool, object, "name"))) {
-        return NULL;
-    }
-    if (!(is_input ? ap_get_input_filter_handle(name) : ap_get_output_filter_handle(name))) {
-        PyErr_Format(PyExc_ValueError,
-                     "there is no %s filter named %s: register it with Python%sFilter, or load "
-                     "its module",
-                     is_input ? "input" : "output", name, is_input ? "Input" : "Output");
-        return NULL;
-    }
-    if (is_input) {
-        ap_add_input_filter(name, NULL, r, r->connection);
-    } else {
-        ap_add_output_filter(name, NULL, r, r->connection);
-    }
-    Py_RETURN_NONE;
-}
-
-PyDoc_STRVAR(add_input_filter_doc, "add_input_filter($self, name, /)\n--\n\n\
-Have the request's body go through a filter, one of PythonInputFilter or of Apache's\n\
-own. Raises ValueError for an unknown name.");
-
-static PyObject *request_add_input_filter(PyObject *op, PyObject *name)
-{
-    return add_filter((mp_request *)op, name, 1);
-}
-
-PyDoc_STRVAR(add_output_filter_doc, "add_output_filter($self, name, /)\n--\n\n\
-Have the response's body go through a filter, one of PythonOutputFilter or of\n\
-Apache's own; to be called before anything is written. Raises ValueError for an\n\
-unknown name.");
-
-static PyObject *request_add_output_filter(PyObject *op, PyObject *name)
-{
-    return add_filter((mp_request *)op, name, 0);
-}
-
-/* mod_ssl's. */
-APR_DECLARE_OPTIONAL_FN(int, ssl_is_https, (conn_rec *));
-
-PyDoc_STRVAR(is_https_doc, "is_https($self, /)\n--\n\n\
-int: 1 if the request came over TLS, else 0 (LATER, section 4).");
-
-static PyObject *request_is_https(PyObject *op, PyObject *unused)
-{
-    APR_OPTIONAL_FN_TYPE(ssl_is_https) *is_https = APR_RETRIEVE_OPTIONAL_FN(ssl_is_https);
-    request_rec *r = mp_request_record((mp_request *)op);
-
-    return r ? PyLong_FromLong(is_https && is_https(r->connection)) : NULL;
-}
-
 PyDoc_STRVAR(log_error_doc, "log_error($self, message, level=APLOG_ERR, /)\n--\n\n\
 Write message (str) to the error log, with what Apache says of this request.");
 
@@ -383,9 +269,6 @@ static PyObject *request_log_error(PyObject *op, PyObject *args)
 
 PyMethodDef mp_request_methods[] = {
     {"add_common_vars", request_add_common_vars, METH_NOARGS, add_common_vars_doc},
-    {"add_input_filter", request_add_input_filter, METH_O, add_input_filter_doc},
-    {"add_output_filter", request_add_output_filter, METH_O, add_output_filter_doc},
-    {"add_handler", request_add_handler, METH_VARARGS, add_handler_doc},
     {"allow_methods", (PyCFunction)(void (*)(void))request_allow_methods,
      METH_VARARGS | METH_KEYWORDS, allow_methods_doc},
     {"document_root", request_document_root, METH_NOARGS, document_root_doc},
@@ -394,7 +277,6 @@ PyMethodDef mp_request_methods[] = {
     {"get_options", request_get_options, METH_NOARGS, get_options_doc},
     {"get_remote_host", request_get_remote_host, METH_VARARGS, get_remote_host_doc},
     {"internal_redirect", request_internal_redirect, METH_O, internal_redirect_doc},
-    {"is_https", request_is_https, METH_NOARGS, is_https_doc},
     {"log_error", request_log_error, METH_VARARGS, log_error_doc},
     {"register_cleanup", request_register_cleanup, METH_VARARGS, register_cleanup_doc},
     {NULL},

@@ -1,8 +1,10 @@
 #include "py_server.h"
 
 #include <ap_listen.h>
+#include <ap_mpm.h>
 #include <http_config.h>
 #include <http_log.h>
+#include <scoreboard.h>
 #include <unixd.h>
 
 #include "config.h"
@@ -120,6 +122,32 @@ static PyObject *get_send_buffer_size(PyObject *op, void *closure)
     return PyLong_FromLong(0);
 }
 
+static PyObject *get_next(PyObject *op, void *closure)
+{
+    return mp_server_of(mp_state_of_type(Py_TYPE(op)), ((mp_server *)op)->s->next);
+}
+
+static PyObject *get_my_generation(PyObject *op, void *closure)
+{
+    int generation = 0;
+
+    ap_mpm_query(AP_MPMQ_GENERATION, &generation);
+    return PyLong_FromLong(generation);
+}
+
+/* When the parent process (re)started, as the scoreboard has it. */
+static PyObject *get_restart_time(PyObject *op, void *closure)
+{
+    apr_time_t time = ap_exists_scoreboard_image() ? ap_get_scoreboard_global()->restart_time : 0;
+
+    return PyLong_FromLongLong(apr_time_sec(time));
+}
+
+static PyObject *get_server_rec(PyObject *op, void *closure)
+{
+    return PyCapsule_New(((mp_server *)op)->s, NULL, NULL);
+}
+
 #define RO(field, kind, doc) MP_READ_ONLY(get_member, server_rec, field, kind, doc)
 #define OWN(name, getter, doc)                                                                     \
     {                                                                                              \
@@ -143,6 +171,15 @@ static PyGetSetDef server_members[] = {
     OWN("send_buffer_size", get_send_buffer_size, "int: SendBufferSize, bytes; 0: the system's."),
     RO(path, MP_FS, "str or None: the value of ServerPath."),
     RO(pathlen, MP_INT, "int: its length."),
+    OWN("next", get_next, "mp_server or None: the next (virtual) server."),
+    RO(names, MP_STRINGS, "tuple of str: names of ServerAlias without wildcards."),
+    RO(wild_names, MP_STRINGS, "tuple of str: names of ServerAlias with wildcards."),
+    RO(limit_req_line, MP_INT, "int: the value of LimitRequestLine, bytes."),
+    RO(limit_req_fieldsize, MP_INT, "int: the value of LimitRequestFieldSize, bytes."),
+    RO(limit_req_fields, MP_INT, "int: the value of LimitRequestFields."),
+    OWN("my_generation", get_my_generation, "int: how often Apache was restarted, from 0."),
+    OWN("restart_time", get_restart_time, "int: when Apache (re)started, seconds since the epoch."),
+    OWN("_server_rec", get_server_rec, "capsule: the server_rec, for C extensions."),
     OWN("server_uid", get_uid, "int: user id that the children run as."),
     OWN("server_gid", get_gid, "int: group id that the children run as."),
     {NULL},

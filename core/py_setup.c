@@ -46,6 +46,8 @@ static int take_functions(PyObject *dispatch, mp_state *state)
         {"conclude", &state->dispatch_conclude},
         {"make_handler", &state->dispatch_make_handler},
         {"add_handler", &state->dispatch_add_handler},
+        {"register_filter", &state->dispatch_register_filter},
+        {"make_hlist", &state->dispatch_make_hlist},
         {"run_cleanups", &state->dispatch_run_cleanups},
         {"run_filter", &state->dispatch_run_filter},
         {"run_connection", &state->dispatch_run_connection},

@@ -13,9 +13,10 @@ from typing import Any
 
 import _apache
 
-from mod_python import _errors, _importer, _log, _processes
+from mod_python import _errors, _importer, _log, _processes, version
 from mod_python._errors import SERVER_RETURN, BadResult, RequestTimeout, describe_stack
 from mod_python._handlers import Handler, resolve_object
+from mod_python._hlist import mp_hlist
 
 __all__ = [
     "RequestTimeout",
@@ -25,6 +26,8 @@ __all__ = [
     "describe_stack",
     "import_at_start",
     "make_handler",
+    "make_hlist",
+    "register_filter",
     "register_server_cleanup",
     "report_timeout",
     "run",
@@ -61,7 +64,7 @@ _GOES_ON_BY_NUMBER = [_GOES_ON[name] for name in _PHASES]
 _Cleanup = tuple[Callable[[Any], object], Any]
 _server_cleanups: list[_Cleanup] = []
 
-_handlers: dict[tuple[str, str, str | None, int, int], Handler] = {}
+_handlers: dict[tuple[str, str, str | None, int, int, int], Handler] = {}
 
 
 #: The PythonPath last set: the core hands over the same object while it does not change.
@@ -73,10 +76,13 @@ _path_lock = threading.Lock()
 
 
 def make_handler(
-    directive: str, text: str, directory: str | None, is_location: int, is_silent: int
+    directive: str, text: str, directory: str | None, is_location: int, is_silent: int, number: int
 ) -> Handler:
-    """The one Handler for a directive's words, made when it is new."""
-    key = (directive, text, directory, is_location, is_silent)
+    """The one Handler for a directive's words, made when it is new.
+
+    number, its place in the list, tells one that is there twice from itself.
+    """
+    key = (directive, text, directory, is_location, is_silent, number)
     handler = _handlers.get(key)
     if handler is None:
         handler = Handler(directive, text, directory, bool(is_location), bool(is_silent))
@@ -84,31 +90,86 @@ def make_handler(
     return handler
 
 
+def _added_handler(
+    req: _apache.mp_request,
+    directive: str,
+    handler: str | Callable[[Any], Any],
+    directory: str | None,
+    inherited: str | None,
+    number: int,
+) -> Handler:
+    """What add_handler() and register_*_filter() are given."""
+    if not isinstance(handler, str) and not callable(handler):
+        raise TypeError(f"handler must be 'module[::object]' or a callable, not {type(handler).__name__}")
+    running = req._running
+    is_location = False
+    if directory is not None:
+        directory = os.path.join(os.path.abspath(os.fsdecode(directory)), "")
+    elif inherited is not None or running is None:
+        directory = inherited
+    else:
+        directory, is_location = running.directory, running.is_location
+    if isinstance(handler, str):
+        # Negative: configured ones count from 0.
+        return make_handler(directive, handler, directory, int(is_location), 0, -1 - number)
+    return Handler(directive, handler, directory, is_location)
+
+
 def add_handler(
     req: _apache.mp_request,
     phase: int,
-    text: str | Callable[[_apache.mp_request], Any],
+    handler: str | Callable[[_apache.mp_request], Any],
     directory: str | None,
     inherited: str | None,
-) -> None:
-    """req.add_handler(): see core/py_request_methods.c."""
-    if not isinstance(text, str) and not callable(text):
-        raise TypeError(f"handler must be 'module[::object]' or a callable, not {type(text).__name__}")
-    running = req._running
-    is_location = False
-    if directory is None:
-        directory = inherited
-        if directory is None and running is not None:
-            directory, is_location = running.directory, running.is_location
-    else:
-        directory = os.path.join(os.path.abspath(directory), "")
-    if isinstance(text, str):
-        handler = make_handler(_PHASES[phase], text, directory, int(is_location), 0)
-    else:
-        handler = Handler(_PHASES[phase], text, directory, is_location)
-    if req._added is None:
-        req._added = {}
-    req._added.setdefault(phase, []).append(handler)
+    by_directive: int,
+) -> str | None:
+    """req.add_handler(): see core/py_request_handlers.c.
+
+    Returns:
+        None; or the directory, if that names another interpreter, where the handler
+        is to run.
+    """
+    added = req._added if req._added is not None else {}
+    number = len(added.get(phase, ()))
+    made = _added_handler(req, _PHASES[phase], handler, directory, inherited, number)
+    is_running = req._running is not None and req._running.phase == req.phase == _PHASES[phase]
+    may_move = by_directive and directory is not None and isinstance(handler, str) and not is_running
+    if may_move and made.directory != _apache.interpreter:
+        return made.directory
+    added.setdefault(phase, []).append(made)
+    req._added = added
+    return None
+
+
+def register_filter(
+    req: _apache.mp_request,
+    name: str,
+    is_input: int,
+    handler: str | Callable[[_apache.mp_filter], Any],
+    directory: str | None,
+) -> Handler:
+    """req.register_input_filter() and register_output_filter(), name in lower case."""
+    directive = "PythonInputFilter" if is_input else "PythonOutputFilter"
+    made = _added_handler(req, directive, handler, directory, None, 0)
+    if req._filters is None:
+        req._filters = {}
+    req._filters[is_input, name] = made
+    return made
+
+
+def make_hlist(record: _apache.mp_request | _apache.mp_conn) -> mp_hlist:
+    """req.hlist and conn.hlist."""
+    handlers = list(record._handlers or ())
+    if not isinstance(record, _apache.mp_request):
+        return mp_hlist(handlers, 0)
+    running = record._running
+    if running is None:
+        return mp_hlist([], 0)
+    for number, directive in enumerate(_PHASES):
+        if directive == running.phase and record._added is not None:
+            handlers += record._added.get(number, ())
+    places = [place for place, handler in enumerate(handlers) if handler is running]
+    return mp_hlist(handlers, places[0] if places else len(handlers))
 
 
 def run(
@@ -117,6 +178,7 @@ def run(
     phase: int,
     flags: int,
     python_path: str | None,
+    before: int | None = None,
 ) -> int:
     """Run the handlers of a phase, and those that req.add_handler() adds to it.
 
@@ -126,12 +188,17 @@ def run(
         phase: Index into _apache._phases.
         flags: FLAG_*.
         python_path: The PythonPath directive in effect.
+        before: The result of the phase's handlers in another interpreter, if any ran.
 
     Returns:
         The status for Apache.
     """
     goes_on = _GOES_ON_BY_NUMBER[phase]
     status = DECLINED
+    if before is not None:
+        status = before
+        if status not in goes_on:
+            return status
     for handler in handlers:
         status = _call(req, handler, flags, python_path, status)
         if status not in goes_on:
@@ -421,6 +488,16 @@ def import_at_start(text: str, file: str, python_path: str | None, line: int) ->
         _apache._log(f"KK0106: {where}: {_errors.describe(error)}", _apache.APLOG_ERR)
 
 
+def _check_version() -> None:
+    """The package and mod_python.so are installed together, or do not fit."""
+    if version.version != _apache.version:
+        _apache._log(
+            f"KK0170: mod_python version mismatch, expected '{_apache.version}', found '{version.version}'.",
+            _apache.APLOG_ERR,
+        )
+
+
 sys.argv = ["mod_python"]
 _log.redirect_streams()
 _processes.prepare(_apache.interpreter)
+_check_version()

@@ -64,6 +64,11 @@ class Handler:
     def __str__(self) -> str:
         return f"{self.phase} {self.text}"
 
+    @property
+    def function(self) -> Callable[[Any], Any] | None:
+        """What was found last, or given; None where nothing was looked for yet."""
+        return self._cached and self._cached[1]
+
     def resolve(self, argument: object, reload: bool) -> Callable[[Any], Any] | None:
         """What to call; None if there is nothing and the handler is silent.
 

@@ -12,12 +12,13 @@ from typing import TYPE_CHECKING, Any
 import _apache
 from _apache import *  # noqa: F403
 
-from mod_python import _importer
+from mod_python import _dispatch, _importer
 from mod_python._errors import SERVER_RETURN as SERVER_RETURN
 from mod_python._errors import RequestTimeout as RequestTimeout
 from mod_python._handlers import resolve_object as _resolve_object
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from types import ModuleType
 
     from mod_python._logging import LogHandler as LogHandler
@@ -78,6 +79,15 @@ def allow_methods(*methods: int) -> int:
     for method in methods:
         mask |= 1 << method
     return mask
+
+
+def register_cleanup(callable: "Callable[[Any], object]", data: Any = None) -> None:
+    """Have callable(data) called when the child ends, as server.register_cleanup() does.
+
+    Raises:
+        ValueError: It is not callable.
+    """
+    _dispatch.register_server_cleanup(callable, data)
 
 
 def import_module(
