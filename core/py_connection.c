@@ -205,7 +205,7 @@ static PyObject *connection_log_error(PyObject *op, PyObject *args)
         return NULL;
     }
     /* First: str() may run anything, and the connection end meanwhile. */
-    text = message == Py_None ? Py_NewRef(Py_None) : PyObject_Str(message);
+    text = mp_log_text(message);
     if (text && (c = mp_connection_record((mp_connection *)op))) {
         result = mp_log_connection(text, level, c);
     }

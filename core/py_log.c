@@ -31,10 +31,20 @@ void mp_log(const char *text, int level, const request_rec *r, const server_rec 
     mp_interp_reacquire(&released);
 }
 
+PyObject *mp_log_text(PyObject *message)
+{
+    PyObject *text = message == Py_None ? Py_NewRef(Py_None) : PyObject_Str(message);
+
+    if (text && PyUnicode_Check(text) && !PyUnicode_CheckExact(text)) {
+        Py_SETREF(text, PyUnicode_FromObject(text));
+    }
+    return text;
+}
+
 /* What str() makes of message, as UTF-8; NULL with an exception. */
 static PyObject *encode(PyObject *message)
 {
-    PyObject *text = PyObject_Str(message);
+    PyObject *text = mp_log_text(message);
     PyObject *bytes = text ? PyUnicode_AsEncodedString(text, "utf-8", "backslashreplace") : NULL;
 
     Py_XDECREF(text);

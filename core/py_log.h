@@ -15,7 +15,11 @@ void mp_log(const char *text, int level, const request_rec *r, const server_rec 
  * with an exception. */
 PyObject *mp_log_object(PyObject *message, int level, const request_rec *r, const server_rec *s);
 
-/* The same under a connection; message is a str or None, so that nothing runs meanwhile. */
+/* What str() makes of message, None of None: a plain str, of which str() runs nothing any
+ * more. NULL with an exception. */
+PyObject *mp_log_text(PyObject *message);
+
+/* The same as mp_log_object() under a connection; message is what mp_log_text() gave. */
 PyObject *mp_log_connection(PyObject *message, int level, conn_rec *c);
 
 #endif

@@ -259,7 +259,7 @@ static PyObject *request_log_error(PyObject *op, PyObject *args)
         return NULL;
     }
     /* First: str() may run anything, and the request end meanwhile. */
-    text = message == Py_None ? Py_NewRef(Py_None) : PyObject_Str(message);
+    text = mp_log_text(message);
     if (text && (r = mp_request_record((mp_request *)op))) {
         result = mp_log_object(text, level, r, NULL);
     }

@@ -105,6 +105,8 @@ USES = {
     "bound method": "kept['method']('x')",
     "table": "kept['headers']['Host']",
     "connection": "kept['connection'].remote_ip",
+    "connection hlist": "kept['connection'].hlist",
+    "hlist": "kept['req'].hlist",
 }
 
 
@@ -136,6 +138,89 @@ def test_plain_values_outlive_the_request(httpd):
     site = httpd.site("SetHandler python-program\nPythonHandler tuples_kept", {"tuples_kept.py": code})
     site.get("x?keep")
     assert site.prefix in site.get("x?use").text
+
+
+def test_hlist_outlives_the_request(httpd):
+    """hlist shows what it showed then."""
+    code = CODE.replace("req=req,", "req=req, hlist=req.hlist,")
+    code += "\n    def use(req):\n        return kept['hlist'].handler\n"
+    site = httpd.site("SetHandler python-program\nPythonHandler hlist_kept", {"hlist_kept.py": code})
+    site.get("x?keep")
+    assert site.get("x?use").text == "hlist_kept"
+
+
+@pytest.mark.parametrize("use", ["dir", "name", "req", "read()"])
+def test_filter_of_a_request(httpd, use):
+    """A filter of req.register_output_filter(), kept, is over with its request."""
+    name = f"filter_kept_{use[:4]}"
+    code = f"""
+        from mod_python import apache
+
+        kept = []
+
+        def keep(filter):
+            kept[:] = [filter]
+            filter.pass_on()
+
+        def handler(req):
+            if req.args == "keep":
+                req.register_output_filter("keeping", keep)
+                req.add_output_filter("keeping")
+                req.write("kept")
+                return apache.OK
+            try:
+                req.write(str(kept[0].{use}))
+            except ReferenceError as error:
+                req.write(f"over: {{error}}")
+            return apache.OK
+        """
+    site = httpd.site(f"SetHandler python-program\nPythonHandler {name}", {f"{name}.py": code})
+    assert site.get("x?keep").text == "kept"
+    assert site.get("x").text.startswith("over: this filter is over")
+
+
+def test_str_that_outlives_its_request(httpd):
+    """update_mtime() and log_error() call Python code of their arguments: the record
+    is looked at after that only."""
+    code = """
+        import threading
+        from mod_python import apache
+
+        results = []
+        over, done = threading.Event(), threading.Event()
+
+        class Slow:
+            def __init__(self, over):
+                self.over = over
+
+            def __str__(self):
+                self.over.wait(10)
+                return "5"
+
+            def __float__(self):
+                self.over.wait(10)
+                return 5.0
+
+        def late(req, conn, over, done):
+            for use in (lambda: conn.log_error(Slow(over)), lambda: req.update_mtime(Slow(over))):
+                try:
+                    use()
+                except ReferenceError:
+                    results.append("refused")
+            done.set()
+
+        def handler(req):
+            if req.args != "start":
+                over.set()
+                done.wait(10)
+                req.write(repr(results))
+                return apache.OK
+            threading.Thread(target=late, args=(req, req.connection, over, done)).start()
+            return apache.OK
+        """
+    site = httpd.site("SetHandler python-program\nPythonHandler late_str", {"late_str.py": code})
+    site.get("x?start")
+    assert site.get("x").text == "['refused', 'refused']"
 
 
 def test_own_table_lives_on(httpd):
