@@ -210,7 +210,8 @@ def test_addhandler_without_mod_mime(httpd):
     conf = server.root / "conf" / "httpd.conf"
     lines = [line for line in conf.read_text().splitlines() if "mime_module" not in line]
     conf.write_text("\n".join(line for line in lines if "TypesConfig" not in line))
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    env = server.process.environ()
+    done = subprocess.run(command, env=env, capture_output=True, text=True, check=False)
     assert done.returncode != 0
     assert "Invalid command 'AddHandler'" in done.stderr
 
