@@ -138,12 +138,7 @@ void *mp_merge_dir_config(apr_pool_t *pool, void *basev, void *addv)
     } else {
         INHERIT(connection_filters, add->connection_filters)
     }
-    if (add->mime_handlers && base->mime_handlers) {
-        merged->mime_handlers = apr_table_copy(pool, base->mime_handlers);
-        apr_table_overlap(merged->mime_handlers, add->mime_handlers, APR_OVERLAP_TABLES_SET);
-    } else {
-        INHERIT(mime_handlers, add->mime_handlers)
-    }
+    mp_merge_mime_handlers(pool, base, add, merged);
     INHERIT(connection_handler, add->connection_handler)
     INHERIT(interpreter, add->interpreter)
     if (add->gil.own >= 0) {

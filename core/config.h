@@ -83,7 +83,8 @@ typedef struct {
     apr_table_t *removed_options;             /* PythonOption without a value */
     /* Python*Filter, by [level][is_input]: lower-case name -> mp_handler. */
     apr_hash_t *filters[2][2];
-    apr_table_t *mime_handlers; /* AddHandler: extension -> handler; "": RemoveHandler */
+    apr_table_t *mime_handlers;             /* AddHandler: extension -> handler */
+    apr_table_t *mime_removed;              /* RemoveHandler: extension -> "" */
     apr_array_header_t *connection_filters; /* of mp_registered_filter, in order */
     const mp_handler *connection_handler;   /* PythonConnectionHandler */
     const char *interpreter;                /* PythonInterpreter */
@@ -187,6 +188,10 @@ const char *mp_set_interp_pool(cmd_parms *cmd, void *config, const char *number,
 const char *mp_add_mime_handler(cmd_parms *cmd, void *config, const char *handler,
                                 const char *extension);
 const char *mp_remove_mime_handler(cmd_parms *cmd, void *config, const char *extension);
+
+/* config_mime.c: what add, of the inner scope, leaves of base, in merged. */
+void mp_merge_mime_handlers(apr_pool_t *pool, const mp_dir_config *base, const mp_dir_config *add,
+                            mp_dir_config *merged);
 
 /* For the module record. */
 void *mp_create_dir_config(apr_pool_t *pool, char *dir);

@@ -133,8 +133,8 @@ static int call_run(mp_interp *interp, request_rec *r, mp_phase phase, const mp_
         mp_watch_begin(&watch, interp, r, mp_phase_names[phase], mp_timeout_of(config));
         result = run_with(request, phase, handlers, config, before);
         if (!result) {
-            result = mp_watch_report(interp, (PyObject *)request, request->running,
-                                     mp_flags_of(config));
+            result =
+                mp_watch_report(interp, (PyObject *)request, request->running, mp_flags_of(config));
         }
         mp_watch_end(&watch);
         request->phase = phase_before == MP_PHASE_COUNT ? phase : phase_before;

@@ -169,23 +169,46 @@ def test_send_http_header(httpd):
 # AddHandler
 
 
-def test_get_addhandler_exts(httpd):
-    """The extensions mapped to our handler names, scopes merged as mod_mime does."""
-    config = """
-        AddHandler python-program .One two
-        <Directory "${htdocs}">
-            AddHandler mod_python .THREE .four
-            AddHandler server-status .two
-            RemoveHandler .four
-        </Directory>
+ADDED = """
+    AddHandler python-program .One two .four
+    PythonHandler mapped
+    PythonPath "sys.path+['${root}']"
+    <Directory "${htdocs}">
+        AddHandler mod_python .THREE
+        AddHandler server-status .two
+        RemoveHandler .four .six
+        AddHandler mod_python .six .seven
+        RemoveHandler .seven
+    </Directory>
+    """
+
+
+@pytest.mark.parametrize(
+    ("htaccess", "expected"),
+    [
+        ("", ["one", "three"]),
+        ("PythonDebug On", ["one", "three"]),
+        (
+            "AddHandler Python-Program five\nRemoveHandler eight\nAddHandler mod_python eight",
+            # RemoveHandler of an outer directory is lost there: mod_mime's own doing.
+            ["one", "three", "four", "five", "six", "seven"],
+        ),
+    ],
+)
+def test_get_addhandler_exts(httpd, htaccess, expected):
+    """The extensions mapped to our handler names: those, of all, whose files mod_mime
+    gives to Python."""
+    code = """
+        def handler(req):
+            req.write(req.get_addhandler_exts())
+            return 0
         """
-    code = "return req.get_addhandler_exts().split()"
-    server = httpd(config)
-    assert sorted(e.lower() for e in server.run(code, config="AddHandler Python-Program five")) == [
-        "five",
-        "one",
-        "three",
-    ]
+    numbers = ["one", "two", "three", "four", "five", "six", "seven", "eight"]
+    server = httpd(ADDED, {"mapped.py": code})
+    site = server.site(htaccess, {f"page.{number}": "a file" for number in numbers})
+    answers = {number: site.get(f"page.{number}").text for number in numbers}
+    assert [number for number in numbers if answers[number] != "a file"] == expected
+    assert sorted(answers["one"].lower().split()) == sorted(expected)
 
 
 def test_no_addhandler_exts(httpd):
