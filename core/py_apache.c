@@ -181,9 +181,12 @@ static PyObject *stat_file(PyObject *module, PyObject *args)
             finfo.fname = name;
             rv = APR_SUCCESS;
         }
-        result = rv == APR_SUCCESS || rv == APR_INCOMPLETE
-                     ? mp_finfo_new(mp_state_of_module(module), &finfo)
-                     : (errno = rv, PyErr_SetFromErrnoWithFilenameObject(PyExc_OSError, path));
+        if (rv == APR_SUCCESS || rv == APR_INCOMPLETE) {
+            result = mp_finfo_new(mp_state_of_module(module), &finfo);
+        } else {
+            errno = rv;
+            PyErr_SetFromErrnoWithFilenameObject(PyExc_OSError, path);
+        }
     }
     apr_pool_destroy(pool);
     Py_DECREF(path);

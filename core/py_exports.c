@@ -120,6 +120,7 @@ static PyObject *mp_get_request_object(request_rec *r)
     if (mp_conn_context_of(r->connection)->active != interp) {
         begin_use(r->connection, r);
     }
+    mp_note_handlers(); /* it may get some by add_handler() */
     mp_dispatch_cleanup_later(r);
     return mp_request_of(interp, r);
 }

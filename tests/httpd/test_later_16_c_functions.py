@@ -108,6 +108,15 @@ def test_writing(call):
     assert call("req.write('from Python ')") == "from Python None"
 
 
+def test_adding_handlers(httpd, shared_object):
+    """A request may be given handlers although no directive names any."""
+    config = CONFIG.partition("    PythonPath")[0]
+    server = httpd(config, {"mod_calls_python.so": shared_object})
+    code = "req.add_handler('PythonLogHandler', lambda req: req.log_error('by C', 5) or 0)"
+    assert server.get("c", headers={"X-Code": code}).text == "None"
+    server.expect_log("by C")
+
+
 def test_nested(call):
     """One interpreter may be acquired within another."""
     code = "[__import__('_apache').interpreter, req.interpreter]"
