@@ -55,7 +55,7 @@ typedef struct {
     const apr_table_t *options_source; /* the configuration's, that options was copied from */
     apr_table_t *options;              /* req.get_options(): the request's own copy, or NULL */
     struct mp_interp *added_by[MP_PHASE_COUNT]; /* whose req.add_handler() named the phase */
-    apr_table_t *wsgi_before;      /* headers_out as it was before wsgi_start_response(), or NULL */
+    apr_table_t *wsgi_before; /* headers_out as it was before wsgi_start_response(), or NULL */
     /* By phase, or NULL: of mp_handler_list, each for the interpreter of its directory. */
     apr_array_header_t **added_elsewhere;
     apr_hash_t *own_filters[2];    /* by is_input: lower-case name -> mp_own_filter, or NULL */

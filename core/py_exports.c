@@ -45,8 +45,7 @@ static PyInterpreterState *mp_acquire_interpreter(const char *name)
     mp_interp *interp;
     int members;
 
-    if (!is_started || mp_interp_is_stopping() ||
-        apr_pool_create_unmanaged(&pool) != APR_SUCCESS) {
+    if (!is_started || mp_interp_is_stopping() || apr_pool_create_unmanaged(&pool) != APR_SUCCESS) {
         return NULL;
     }
     name = name ? name : MP_MAIN_INTERPRETER;
