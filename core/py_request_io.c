@@ -354,6 +354,18 @@ static PyObject *request_discard(PyObject *op, PyObject *unused)
     return PyLong_FromLong(status);
 }
 
+/* For util.redirect(): what the handler has written is not sent, headers and cookies are. */
+static PyObject *request_discard_body(PyObject *op, PyObject *unused)
+{
+    mp_request *self = (mp_request *)op;
+
+    if (!mp_request_record(self)) {
+        return NULL;
+    }
+    mp_body_discard(&self->context->out);
+    Py_RETURN_NONE;
+}
+
 /* For the error page of PythonDebug: what the handler has written and set is not sent. */
 static PyObject *request_discard_output(PyObject *op, PyObject *unused)
 {
@@ -383,6 +395,7 @@ PyMethodDef mp_request_io[] = {
     {"readline", (PyCFunction)(void (*)(void))request_readline, METH_FASTCALL, readline_doc},
     {"readlines", (PyCFunction)(void (*)(void))request_readlines, METH_FASTCALL, readlines_doc},
     {"discard_request_body", request_discard, METH_NOARGS, discard_doc},
+    {"_discard_body", request_discard_body, METH_NOARGS, NULL},
     {"_discard_output", request_discard_output, METH_NOARGS, NULL},
     {NULL},
 };

@@ -54,6 +54,6 @@ def redirect(
     req.status = apache.HTTP_MOVED_PERMANENTLY if permanent else apache.HTTP_MOVED_TEMPORARILY
     if not req._content_type_set:
         req.content_type = "text/html; charset=utf-8"
-    req._discard_output()
+    req._discard_body()
     req.write(text, 0)
     raise apache.SERVER_RETURN(apache.DONE)

@@ -60,6 +60,14 @@ def test_redirect_permanently(httpd):
     assert response.headers["Location"] == "http://www.example.com/x"
 
 
+def test_redirect_keeps_headers(httpd):
+    """What the program has set before, cookies for instance, is sent too."""
+    before = "req.headers_out.add('Set-Cookie', 'a=1'); req.headers_out.add('Set-Cookie', 'b=2')"
+    response = redirecting(httpd, "'/x'", before=before).get("x")
+    assert response.headers.get_list("Set-Cookie") == ["a=1", "b=2"]
+    assert response.headers["Location"] == "/x"
+
+
 def test_redirect_from_an_early_phase(httpd):
     """No later phase but the log runs."""
     site = redirecting(
