@@ -48,6 +48,25 @@ static PyObject *request_add_cgi_vars(PyObject *op, PyObject *unused)
     Py_RETURN_NONE;
 }
 
+PyDoc_STRVAR(file_stamp_doc, "_file_stamp($self, /)\n--\n\n\
+What tells one version of the file from another, as Apache has found it for this\n\
+request: (microseconds, bytes, inode). None if it is no file, or filename another.");
+
+static PyObject *request_file_stamp(PyObject *op, PyObject *unused)
+{
+    const request_rec *r = mp_request_record((mp_request *)op);
+
+    if (!r) {
+        return NULL;
+    }
+    if (r->finfo.filetype != APR_REG || !r->finfo.fname || !r->filename ||
+        strcmp(r->finfo.fname, r->filename) != 0) {
+        Py_RETURN_NONE;
+    }
+    return Py_BuildValue("(LLL)", (long long)r->finfo.mtime, (long long)r->finfo.size,
+                         (long long)r->finfo.inode);
+}
+
 /* Of a name that is there twice the first value counts, as in a process's environment. */
 static int add_variable(PyObject *environ, const char *name, const char *value)
 {
@@ -172,10 +191,8 @@ Raises ValueError if it is malformed, with the line and what is wrong.");
 
 static PyObject *request_scan_header(PyObject *op, PyObject *header)
 {
-    mp_request *self = (mp_request *)op;
-    request_rec *r = mp_request_record(self);
+    request_rec *r = mp_request_record((mp_request *)op);
     line_source source = {0};
-    mp_blocking blocking;
     char *data;
     Py_ssize_t size;
 
@@ -192,10 +209,8 @@ static PyObject *request_scan_header(PyObject *op, PyObject *header)
     }
     /* Of the file, a source: not that of what it prints. */
     ap_set_content_type(r, NULL);
-    /* Logs what it drops. */
-    mp_blocking_begin(&blocking, self->context->conn);
+    /* Has nothing to log any more, and so does not wait for anything. */
     int status = ap_scan_script_header_err_core_ex(r, NULL, give_line, &source, APLOG_MODULE_INDEX);
-    mp_blocking_end(&blocking);
     const char *location = r->status == HTTP_OK ? apr_table_get(r->headers_out, "Location") : NULL;
     return Py_BuildValue("(iN)", status, mp_str_from_fs(location));
 }
@@ -251,6 +266,7 @@ static PyObject *request_send_raw(PyObject *op, PyObject *unused)
 
 PyMethodDef mp_request_cgi[] = {
     {"add_cgi_vars", request_add_cgi_vars, METH_NOARGS, add_cgi_vars_doc},
+    {"_file_stamp", request_file_stamp, METH_NOARGS, file_stamp_doc},
     {"_cgi_environ", request_cgi_environ, METH_NOARGS, environ_doc},
     {"_scan_header", request_scan_header, METH_O, scan_header_doc},
     {"_redirect_locally", request_redirect_locally, METH_O, redirect_doc},

@@ -47,7 +47,7 @@ static int separate_thread(int may_separate)
 #endif
 }
 
-/* Goes back; must not hold. */
+/* Goes back. */
 static void go_back(const place *before)
 {
     if (before->directory >= 0) {
@@ -61,16 +61,21 @@ static void go_back(const place *before)
     }
 }
 
-/* 0, or an errno; must not hold. */
+/* 0, or an errno. Holds, except while it waits for its turn: Apache has been in this
+ * directory for the same request, so that the system need not go and look again; and letting
+ * go of the GIL costs many times what is done here. */
 static int go(const char *path, int may_separate, place *before)
 {
+    mp_released released;
     int error;
 
     before->directory = -1;
     before->is_locked = 0;
     if (separate_thread(may_separate) != 0) {
+        mp_interp_release(&released);
         pthread_once(&turn_is_made, make_turn);
         pthread_mutex_lock(&turn);
+        mp_interp_reacquire(&released);
         before->is_locked = 1;
     }
     before->directory = open(".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
@@ -105,7 +110,6 @@ Returns what _leave_directory() takes. Raises OSError.");
 static PyObject *enter_directory(PyObject *module, PyObject *args)
 {
     PyObject *path = NULL, *capsule;
-    mp_released released;
     int may_separate = 1, error;
     place *before;
 
@@ -120,9 +124,7 @@ static PyObject *enter_directory(PyObject *module, PyObject *args)
         Py_DECREF(path);
         return NULL;
     }
-    mp_interp_release(&released);
     error = go(PyBytes_AS_STRING(path), may_separate, before);
-    mp_interp_reacquire(&released);
     if (error) {
         errno = error;
         PyErr_SetFromErrnoWithFilenameObject(PyExc_OSError, PyTuple_GET_ITEM(args, 0));
@@ -139,14 +141,11 @@ thread must have called.");
 static PyObject *leave_directory(PyObject *module, PyObject *capsule)
 {
     place *before = PyCapsule_GetPointer(capsule, PLACE_NAME);
-    mp_released released;
 
     if (!before) {
         return NULL;
     }
-    mp_interp_release(&released);
     go_back(before);
-    mp_interp_reacquire(&released);
     before->directory = -1;
     before->is_locked = 0;
     Py_RETURN_NONE;

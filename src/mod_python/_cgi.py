@@ -231,7 +231,7 @@ class Run:
         directory, name = os.path.split(file)
         self._response = _Response(req, name.startswith("nph-"))
         self._script = Script(
-            req._cgi_environ(),
+            req._cgi_environ,
             _arguments(req),
             [directory, *_importer.path_without_handlers()],
             functools.partial(_open_stdin, req),

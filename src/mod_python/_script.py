@@ -39,14 +39,14 @@ class Script:
     """One run of a script."""
 
     __slots__ = (
-        "_first_stdin", "_open_stdin", "_stdin", "argv", "environ", "excepthook", "exits",
+        "_environ", "_first_stdin", "_make_environ", "_open_stdin", "_stdin", "argv", "excepthook", "exits",
         "first_stderr", "first_stdout", "importing", "known", "modules", "output", "path", "run",
         "stderr", "stdout", "threads",
     )  # fmt: skip
 
     def __init__(
         self,
-        environ: dict[str, str],
+        make_environ: Callable[[], dict[str, str]],
         argv: list[str],
         path: list[str],
         open_stdin: Callable[[], TextIO],
@@ -55,14 +55,15 @@ class Script:
     ) -> None:
         """
         Args:
-            environ: os.environ.
+            make_environ: Makes os.environ when it is first asked for.
             argv: sys.argv.
             path: sys.path.
             open_stdin: Makes sys.stdin when it is first asked for.
             stdout: sys.stdout.
             output: What stdout ends in.
         """
-        self.environ = environ
+        self._make_environ = make_environ
+        self._environ: dict[str, str] | None = None
         self.argv: Any = argv
         self.path: Any = path
         self._open_stdin = open_stdin
@@ -84,6 +85,13 @@ class Script:
         self.importing = threading.RLock()
         self.threads: list[threading.Thread] = []
         self.exits: list[Callable[[], object]] = []
+
+    @property
+    def environ(self) -> dict[str, str]:
+        """os.environ."""
+        if self._environ is None:
+            self._environ = self._make_environ()
+        return self._environ
 
     @property
     def first_stdin(self) -> Any:

@@ -21,6 +21,7 @@ import stat
 import sys
 import sysconfig
 import threading
+import time
 from collections.abc import Callable, Mapping, Sequence
 from importlib.machinery import (
     BuiltinImporter,
@@ -39,14 +40,17 @@ __all__ = ["code_of", "install", "release"]
 #: Files whose code is kept, at most.
 MOST_CODE = 1024
 
-#: What tells one version of a file from another: nanoseconds, bytes, inode number.
+#: Seconds after which a name that is installed is looked for among the script's own again.
+KNOWN_FOR = 1.0
+
+#: What tells one version of a file from another: microseconds, bytes, inode number.
 _Stamp = tuple[int, int, int]
 
 _code: dict[str, tuple[_Stamp, CodeType]] = {}
 #: Extension modules cannot be loaded twice.
 _extensions: dict[str, ModuleType] = {}
-#: By sys.path: when its directories had changed last, and names that are no script's own.
-_known: dict[tuple[str, ...], tuple[list[int], set[str]]] = {}
+#: By sys.path: since when, and names that are no script's own.
+_known: dict[tuple[str, ...], tuple[float, set[str]]] = {}
 #: How many running scripts have a module of this name.
 _users: dict[str, int] = {}
 _users_lock = threading.Lock()
@@ -64,20 +68,25 @@ _INSTALLED = tuple(
 _INSTALLED_NAMES = ("/site-packages/", "/dist-packages/")
 
 
-def code_of(path: str) -> CodeType:
+def code_of(path: str, stamp: _Stamp | None = None) -> CodeType:
     """The compiled code of a file, from memory if it is the same as before.
+
+    Args:
+        path: The file.
+        stamp: What tells its version, if that is known.
 
     Raises:
         OSError: It cannot be read; IsADirectoryError if it is no file.
         SyntaxError: It is no Python.
     """
-    status = os.stat(path)
-    stamp = (status.st_mtime_ns, status.st_size, status.st_ino)
+    if stamp is None:
+        status = os.stat(path)
+        if not stat.S_ISREG(status.st_mode):
+            raise IsADirectoryError(f"{path} is no file")
+        stamp = (status.st_mtime_ns // 1000, status.st_size, status.st_ino)
     kept = _code.get(path)
     if kept is not None and kept[0] == stamp:
         return kept[1]
-    if not stat.S_ISREG(status.st_mode):
-        raise IsADirectoryError(f"{path} is no file")
     with open(path, "rb") as file:
         code = compile(file.read(), path, "exec", dont_inherit=True)
     while len(_code) >= MOST_CODE:
@@ -113,18 +122,12 @@ def _names_known(script: Script) -> set[str]:
     path = tuple(script.path)
     if script.known is not None and script.known[0] == path:
         return script.known[1]
-    changed = []
-    for place in path:
-        if not _is_installed(place):
-            try:
-                changed.append(os.stat(place or ".").st_mtime_ns)
-            except OSError:
-                changed.append(0)
+    now = time.monotonic()
     kept = _known.get(path)
-    if kept is None or kept[0] != changed:
+    if kept is None or now - kept[0] >= KNOWN_FOR:
         if len(_known) >= MOST_CODE:
             _known.clear()
-        kept = _known[path] = (changed, set())
+        kept = _known[path] = (now, set())
     script.known = (path, kept[1])
     return kept[1]
 

@@ -21,7 +21,7 @@ def handler(req: "mp_request") -> int:
     if file is None or (req.path_info and req.used_path_info == apache.AP_REQ_REJECT_PATH_INFO):
         return apache.HTTP_NOT_FOUND
     try:
-        code = _script_modules.code_of(file)
+        code = _script_modules.code_of(file, req._file_stamp())
     except (FileNotFoundError, NotADirectoryError):
         return apache.HTTP_NOT_FOUND
     except IsADirectoryError:
