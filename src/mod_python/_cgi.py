@@ -6,6 +6,7 @@ import contextlib
 import functools
 import gc
 import io
+import itertools
 import os
 import re
 import sys
@@ -28,6 +29,10 @@ MOST_HEADER = 65536
 
 #: Bytes moved at a time.
 BLOCK = 65536
+
+#: Of the garbage collections at the ends of scripts, every which is a full one.
+FULL_COLLECTION = 128
+_collections = itertools.count(1)
 
 _END_OF_HEADER = re.compile(rb"(?:\A|\n)\r?\n")
 _STATUS_LINE = re.compile(rb"HTTP/\d\.\d(?=[ \t])")
@@ -329,7 +334,9 @@ def _forget(modules: dict[str, ModuleType]) -> None:
         return  # nothing in it refers to it: it goes now
     _flush_files(namespaces)
     namespaces.clear()
-    gc.collect(1)
+    # What is younger than the run; the collections of others that ran at once may have made
+    # it older than that.
+    gc.collect(1 if next(_collections) % FULL_COLLECTION else 2)
 
 
 def _flush_files(namespaces: list[dict[str, Any]]) -> None:
