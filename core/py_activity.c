@@ -1,13 +1,11 @@
 #include "py_activity.h"
 
-#include <stdlib.h>
-#include <unistd.h>
-
 #include <http_core.h>
 #include <http_log.h>
 #include <http_main.h>
 #include <apr_strings.h>
 
+#include "fork.h"
 #include "py_convert.h"
 #include "py_pool.h"
 #include "py_request.h"
@@ -175,21 +173,11 @@ void mp_activity_begin(mp_activity *activity, mp_interp *interp, conn_rec *c, re
     atomic_store(&conn->active, interp);
 }
 
-void mp_activity_end_fork(void)
-{
-    if (mp_interp_is_fork()) {
-        ap_log_error(APLOG_MARK, APLOG_ERR, 0, ap_server_conf,
-                     "KK0197: a process that was made by os.fork() in a handler came back from it, "
-                     "and was ended: end such a process with os._exit()");
-        _exit(EXIT_FAILURE);
-    }
-}
-
 void mp_activity_settle(const mp_activity *activity)
 {
     mp_conn_context *conn = activity->conn;
 
-    mp_activity_end_fork();
+    mp_fork_end();
     atomic_store(&conn->active, activity->before);
     while (atomic_load(&conn->blocked) > activity->blocked) {
         mp_released released;

@@ -46,10 +46,6 @@ typedef struct {
 
 void mp_activity_begin(mp_activity *activity, mp_interp *interp, conn_rec *c, request_rec *r);
 
-/* Ends the process if it is a fork() of the child, made in a handler: Apache knows nothing of
- * it, and it would serve requests beside the child. Holds or not. */
-void mp_activity_end_fork(void);
-
 /* Lets no further use begin and waits for the threads that are inside Apache with a
  * record of the connection: then wrappers can be cut. Holds; lets go meanwhile. */
 void mp_activity_settle(const mp_activity *activity);

@@ -8,6 +8,7 @@
 #include <apr_strings.h>
 
 #include "context.h"
+#include "fork.h"
 #include "global_lock.h"
 #include "py_activity.h"
 #include "py_connection.h"
@@ -529,7 +530,7 @@ static void import_into(mp_interp *interp, const mp_located *import, server_rec 
         mp_str_from_fs(import->file), mp_str_from_fs(config->python_path), import->line);
     const char *error = result ? NULL : mp_error_text(pool);
     Py_XDECREF(result);
-    mp_activity_end_fork();
+    mp_fork_end();
     mp_interp_leave(&before);
     if (error) {
         ap_log_error(APLOG_MARK, APLOG_ERR, 0, s, "KK0106: PythonImport %s: %s", import->text,

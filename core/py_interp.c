@@ -1,13 +1,13 @@
 #include "py_interp.h"
 
 #include <pthread.h>
-#include <signal.h>
 #include <stdatomic.h>
 #include <time.h>
 #include <unistd.h>
 
 #include <apr_strings.h>
 
+#include "fork.h"
 #include "py_errors.h"
 #include "py_pool.h"
 #include "py_start.h"
@@ -47,7 +47,6 @@ static struct {
     int count;
     pthread_key_t thread_key; /* for its destructor only */
     atomic_bool stopping;
-    atomic_bool forked;
 } process;
 
 static _Thread_local mp_thread *this_thread;
@@ -420,26 +419,6 @@ mp_interp *mp_interp_make(const char *name, int members, int member, mp_interp_s
 
 /* Start */
 
-/* In a copy of this process: it is no child of Apache's. What ends other processes ends it,
- * rather than to be blocked, as in Apache's threads, or to run the end of a child. */
-static void note_fork(void)
-{
-    const int ends[] = {SIGTERM, SIGHUP, SIGINT, SIGQUIT, SIGUSR1, SIGUSR2, SIGWINCH};
-    sigset_t none;
-
-    atomic_store(&process.forked, 1);
-    for (size_t i = 0; i < sizeof(ends) / sizeof(*ends); i++) {
-        signal(ends[i], SIG_DFL);
-    }
-    sigemptyset(&none);
-    pthread_sigmask(SIG_SETMASK, &none, NULL);
-}
-
-int mp_interp_is_fork(void)
-{
-    return atomic_load_explicit(&process.forked, memory_order_relaxed);
-}
-
 int mp_interp_start(apr_pool_t *pool, const char *home, int optimize, const char **error)
 {
     const char *program = mp_python_program(pool, home);
@@ -450,7 +429,7 @@ int mp_interp_start(apr_pool_t *pool, const char *home, int optimize, const char
     }
     memset(&process, 0, sizeof(process));
     pthread_key_create(&process.thread_key, thread_ended);
-    pthread_atfork(NULL, NULL, note_fork);
+    mp_fork_watch();
     mp_pool_start(pool);
     if (mp_python_initialize(pool, program, optimize, error) != 0) {
         return -1;

@@ -36,9 +36,6 @@ int mp_interp_start(apr_pool_t *pool, const char *home, int optimize, const char
 int mp_interp_stop(void (*shutdown)(mp_interp *interp, apr_time_t until),
                    apr_interval_time_t timeout);
 
-/* Whether this process is a fork() of the child that Python was started in. */
-int mp_interp_is_fork(void);
-
 /* Whether mp_interp_stop() was called: then nothing may be entered any more. */
 int mp_interp_is_stopping(void);
 

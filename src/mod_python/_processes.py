@@ -2,7 +2,7 @@
 
 Apache's threads block signals, SIGTERM for one, and a new process inherits that: a program
 that could not be terminated. subprocess has three ways of starting one, by its version and
-arguments: fork(), after which core/py_interp.c unblocks them, vfork() and posix_spawn().
+arguments: fork(), after which core/fork.c unblocks them, vfork() and posix_spawn().
 """
 
 import _posixsubprocess

@@ -28,6 +28,7 @@ OWN = {
     *((label, name) for label in ("table", "notes", "options") for name in ("__hash__", "fromkeys")),
     *((label, f"__{way}__") for label in ("table", "notes", "options") for way in ("lt", "le", "gt", "ge")),
     ("iterator", "__iter__"),
+    ("request", "__iter__"),
     ("filter", "closed"),
     ("request", "__repr__"),
     ("request", "phase"),
