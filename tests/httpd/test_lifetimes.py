@@ -33,13 +33,11 @@ OWN = {
     ("request", "__repr__"),
     ("request", "phase"),
     ("request", "interpreter"),
-    ("request", "_added"),
-    ("request", "_running"),
+    ("request", "interpreter_index"),
+    ("request", "form"),
 }
 # Of a filter whose other thread reads, these are not the stream's.
-OWN_WHEN_BUSY = {
-    ("filter", name) for name in ("name", "handler", "is_input", "connection", "_neighbour_failed")
-}
+OWN_WHEN_BUSY = {("filter", name) for name in ("name", "handler", "is_input", "connection", "dir")}
 
 
 @pytest.fixture
@@ -61,6 +59,8 @@ def check(results, own=OWN):
         outcomes.setdefault((label, name), {})[use] = outcome
     for member, by_use in outcomes.items():
         seen = set(by_use.values())
+        if member[1].startswith("_") and not member[1].startswith("__"):
+            continue  # what the package itself keeps there
         if member in own:
             assert not seen & REFUSALS, (member, by_use)
         else:
