@@ -11,11 +11,13 @@
 #include <http_main.h>
 
 #include "py_convert.h"
+#include "py_dispatch.h"
 #include "py_global_lock.h"
 #include "py_finfo.h"
 #include "py_interp.h"
 #include "py_log.h"
 #include "py_module.h"
+#include "py_request.h"
 #include "py_server.h"
 
 PyDoc_STRVAR(log_error_doc, "log_error(message, level=APLOG_ERR, server=None)\n--\n\n\
@@ -53,6 +55,28 @@ static PyObject *log_current(PyObject *module, PyObject *args)
         return NULL;
     }
     return mp_log_object(message, level, mp_interp_current_request(), ap_server_conf);
+}
+
+PyDoc_STRVAR(current_request_doc, "_current_request()\n--\n\n\
+The request that the calling thread works for, or None: it works for none, or for one\n\
+that is over.");
+
+static PyObject *current_request(PyObject *module, PyObject *unused)
+{
+    mp_interp *interp = mp_interp_current();
+    request_rec *r = (request_rec *)mp_interp_current_request();
+    mp_request_context *context = interp && r ? mp_request_context_of(r) : NULL;
+    const mp_wrapper_slot *slot;
+
+    if (!context || context->over) {
+        Py_RETURN_NONE;
+    }
+    for (slot = context->wrappers; slot && slot->interp != interp; slot = slot->next)
+        ;
+    if (!slot || !slot->wrapper) {
+        mp_dispatch_cleanup_later(r); /* a filter's, perhaps, with no handler of its own */
+    }
+    return mp_request_of(interp, r);
 }
 
 /* [(directive, args), (directive, args, [...]) ...] */
@@ -197,6 +221,7 @@ PyMethodDef mp_apache_functions[] = {
     {"log_error", (PyCFunction)(void (*)(void))log_error, METH_VARARGS | METH_KEYWORDS,
      log_error_doc},
     {"_log", log_current, METH_VARARGS, log_doc},
+    {"_current_request", current_request, METH_NOARGS, current_request_doc},
     {"config_tree", config_tree, METH_NOARGS, config_tree_doc},
     {"server_root", server_root, METH_NOARGS, server_root_doc},
     {"_main_server", main_server, METH_NOARGS, main_server_doc},

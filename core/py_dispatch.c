@@ -264,7 +264,8 @@ void mp_dispatch_cleanup_later(request_rec *r)
 static int carries_nothing(const mp_request *request)
 {
     return Py_REFCNT(request) == 1 && !request->dict && !request->cleanups && !request->added &&
-           !request->filters && (!request->connection || Py_REFCNT(request->connection) == 1);
+           !request->filters && !request->modules &&
+           (!request->connection || Py_REFCNT(request->connection) == 1);
 }
 
 /* Whether nothing later can need what it carries. Redirected requests show each other

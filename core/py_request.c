@@ -94,6 +94,7 @@ void mp_request_cut(mp_request *self)
     Py_CLEAR(self->added);
     Py_CLEAR(self->handlers);
     Py_CLEAR(self->running);
+    Py_CLEAR(self->modules);
     Py_CLEAR(self->make_form);
     Py_CLEAR(self->filters);
 }
@@ -110,6 +111,7 @@ static int request_traverse(PyObject *op, visitproc visit, void *arg)
     Py_VISIT(self->handlers);
     Py_VISIT(self->running);
     Py_VISIT(self->form);
+    Py_VISIT(self->modules);
     Py_VISIT(self->make_form);
     Py_VISIT(self->filters);
     return 0;
@@ -126,6 +128,7 @@ static int request_clear(PyObject *op)
     Py_CLEAR(self->handlers);
     Py_CLEAR(self->running);
     Py_CLEAR(self->form);
+    Py_CLEAR(self->modules);
     Py_CLEAR(self->make_form);
     Py_CLEAR(self->filters);
     return 0;
@@ -241,12 +244,10 @@ static PyObject *get_table(PyObject *op, void *closure)
 static PyObject *get_phase(PyObject *op, void *closure)
 {
     mp_request *self = (mp_request *)op;
+    PyObject *names = mp_interp_state(self->interp)->phase_names;
+    int is_known = self->phase != MP_PHASE_COUNT;
 
-    if (self->phase == MP_PHASE_COUNT) {
-        Py_RETURN_NONE;
-    }
-    return Py_NewRef(
-        PyTuple_GET_ITEM(mp_interp_state(self->interp)->phase_names, (Py_ssize_t)self->phase));
+    return Py_NewRef(is_known ? PyTuple_GET_ITEM(names, (Py_ssize_t)self->phase) : Py_None);
 }
 
 static PyObject *get_interpreter(PyObject *op, void *closure)
@@ -548,6 +549,7 @@ static PyMemberDef request_fields[] = {
     {"_added", T_OBJECT, offsetof(mp_request, added), 0, NULL},
     {"_handlers", T_OBJECT, offsetof(mp_request, handlers), READONLY, NULL},
     {"_running", T_OBJECT, offsetof(mp_request, running), 0, NULL},
+    {"_modules", T_OBJECT, offsetof(mp_request, modules), 0, NULL},
     {"_make_form", T_OBJECT, offsetof(mp_request, make_form), 0, NULL},
     {"_filters", T_OBJECT, offsetof(mp_request, filters), 0, NULL},
     {NULL},

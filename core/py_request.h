@@ -22,6 +22,7 @@ typedef struct {
     PyObject *handlers;   /* the Handlers of the phase that runs, as configured, or NULL */
     PyObject *running;    /* the Handler that runs, or NULL */
     PyObject *form;       /* req.form, or NULL */
+    PyObject *modules;    /* {name: module} that its code is to see, or NULL */
     PyObject *make_form;  /* called with the request for the first req.form, or NULL */
     PyObject *filters;    /* {(is_input, name): Handler} of req.register_*_filter(), or NULL */
 } mp_request;

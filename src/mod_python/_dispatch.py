@@ -13,7 +13,7 @@ from typing import Any
 
 import _apache
 
-from mod_python import _errors, _importer, _log, _processes, version
+from mod_python import _errors, _importer, _log, _processes, _scope, version
 from mod_python._errors import SERVER_RETURN, BadResult, RequestTimeout, describe_stack
 from mod_python._handlers import Handler, resolve_object
 from mod_python._hlist import mp_hlist
@@ -348,6 +348,7 @@ def run_filter(
         None; or, if it raised, what to show the client of that ("" for nothing).
     """
     function = None
+    before = _scope.enter(filter, handler)
     try:
         if python_path is not None and python_path is not _path:
             _use_path(python_path)
@@ -359,6 +360,8 @@ def run_filter(
             return ""  # the client has gone, or what is behind it: not this handler's fault
         shown = _errors.report_filter(filter, handler, error, function is not None)
         return shown if flags & FLAG_DEBUG else ""
+    finally:
+        _scope.leave(before)
     return None
 
 
@@ -369,6 +372,7 @@ def run_connection(conn: _apache.mp_conn, handler: Handler, flags: int, python_p
         DECLINED to leave the connection to Apache, or another status.
     """
     function = None
+    before = _scope.enter(conn, handler)
     try:
         if python_path is not None and python_path is not _path:
             _use_path(python_path)
@@ -382,6 +386,8 @@ def run_connection(conn: _apache.mp_conn, handler: Handler, flags: int, python_p
     except BaseException as error:
         _errors.report_connection(handler, error, function is not None)
         return OK
+    finally:
+        _scope.leave(before)
 
 
 # Time

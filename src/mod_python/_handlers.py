@@ -2,6 +2,7 @@
 
 import inspect
 from collections.abc import Callable
+from types import ModuleType
 from typing import Any, cast
 
 from mod_python import _importer
@@ -68,6 +69,12 @@ class Handler:
     def function(self) -> Callable[[Any], Any] | None:
         """What was found last, or given; None where nothing was looked for yet."""
         return self._cached and self._cached[1]
+
+    @property
+    def found_in(self) -> ModuleType | None:
+        """The module that it was found in last."""
+        module = self._cached and self._cached[0]
+        return module if isinstance(module, ModuleType) else None
 
     def resolve(self, argument: object, reload: bool) -> Callable[[Any], Any] | None:
         """What to call; None if there is nothing and the handler is silent.

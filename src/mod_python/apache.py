@@ -6,13 +6,13 @@ It can be imported inside httpd only, where the module `_apache` is built in.
 # The names that the star brings are this module's own, for type checkers too:
 # mypy: implicit-reexport
 
-import os
+import sys
 from typing import TYPE_CHECKING, Any
 
 import _apache
 from _apache import *  # noqa: F403
 
-from mod_python import _dispatch, _importer
+from mod_python import _dispatch, _importer, _module_graph, _reload, _scope
 from mod_python._errors import SERVER_RETURN as SERVER_RETURN
 from mod_python._errors import RequestTimeout as RequestTimeout
 from mod_python._handlers import resolve_object as _resolve_object
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from types import ModuleType
 
     from mod_python._logging import LogHandler as LogHandler
+    from mod_python._source_loader import ModuleInfo
 
 # For this package's own modules.
 _enter_directory = _apache._enter_directory
@@ -93,25 +94,71 @@ def register_cleanup(callable: "Callable[[Any], object]", data: Any = None) -> N
 def import_module(
     name: str, autoreload: bool | None = None, log: bool | None = None, path: list[str] | None = None
 ) -> "ModuleType":
-    """Import a module, or reload it if its file has changed.
+    """Import a module, or reload it if its file, or that of a module it imported, has changed.
 
     Args:
-        name: Dotted name; or the absolute name of a file, ending in ".py".
-        autoreload: Whether a changed file is noticed; None is yes.
-        log: Write to the error log what is imported.
-        path: Directories to look in before sys.path.
+        name: Dotted name; or a file ending in ".py": absolute, "~/" (from the directory of
+            the handler), "./" or "../" (from the importing file's directory).
+        autoreload: Whether changed files are noticed; None: PythonAutoReload.
+        log: Write to the error log what is imported and reloaded; None: PythonDebug.
+        path: Directories to look in first; the module's `__mp_path__`.
 
     Raises:
         ImportError: There is no such module.
         FileNotFoundError: There is no such file.
+        ValueError: PythonOption mod_python.importer.path is no list of strings.
     """
-    reload = autoreload is None or bool(autoreload)
-    if log:
-        _apache.log_error(f"mod_python: importing {name}", _apache.APLOG_NOTICE)
-    if os.path.isabs(name):
-        return _importer.load_file(name, reload)
-    directory = next((item for item in path or () if _importer.contains(item, name)), None)
-    return _importer.load(name, directory, reload)
+    importer = sys._getframe(1).f_globals
+    reload = _scope.autoreload() if autoreload is None else bool(autoreload)
+    tells = _scope.debug() if log is None else bool(log)
+    return _importer.import_module(name, importer, reload, tells, path)
+
+
+def freeze_modules() -> None:
+    """Reload no module any more, in this interpreter of this process."""
+    _reload.freeze()
+
+
+def module_info(label: str) -> "ModuleInfo":
+    """The `__mp_info__` of a loaded file module: its label, file and children.
+
+    Raises:
+        KeyError: No file module has this label.
+    """
+    return _module_graph.module_info(label)
+
+
+def modules_graph(verbose: int = 0) -> str:
+    """Which of this interpreter's file modules imports which, for Graphviz's dot.
+
+    Args:
+        verbose: Add their files and when those were changed.
+    """
+    return _module_graph.graph(_module_graph.all_modules(), verbose)
+
+
+def request_modules_graph(verbose: int = 0) -> str:
+    """The same, of the modules that the current request's code has come to so far."""
+    return _module_graph.graph(_module_graph.request_modules(), verbose)
+
+
+def get_current_config() -> _apache.mp_table:
+    """The get_config() of the current request; of the server, where there is no request."""
+    return _scope.config()
+
+
+def get_current_options() -> _apache.mp_table:
+    """The get_options() of the current request; of the server, where there is no request."""
+    return _scope.options()
+
+
+def get_handler_root() -> str | None:
+    """The directory that the running handler is configured for, ending in "/".
+
+    Returns:
+        None, if no handler runs, or its directive is in a <Location> or outside any section.
+    """
+    return _scope.handler_root()
 
 
 def resolve_object(module: Any, path: str, arg: Any = None, silent: bool = False) -> Any:

@@ -96,6 +96,7 @@ def test_file_that_is_gone(httpd):
     assert site.get("x").text == "version 1"
     (site.directory / "reloaded.py").unlink()
     assert site.get("x").text == "version 1"
+    site.expect_log(r"KK0210: module 'reloaded.*': its file .*/reloaded.py has gone")
 
 
 def test_running_requests_keep_the_old_module(httpd):

@@ -4,7 +4,7 @@ stand-in for the extension module that exists inside httpd only."""
 import importlib
 import sys
 from collections.abc import Callable, Iterator
-from types import ModuleType
+from types import ModuleType, SimpleNamespace
 
 import pytest
 
@@ -18,10 +18,13 @@ def stand_in() -> ModuleType:
     members = {
         "APLOG_ERR": 3,
         "APLOG_WARNING": 4,
+        "APLOG_NOTICE": 5,
         "DONE": -2,
         "HTTP_INTERNAL_SERVER_ERROR": 500,
         "HTTP_GATEWAY_TIME_OUT": 504,
         "logged": logged,
+        "_current_request": lambda: None,
+        "_main_server": lambda: SimpleNamespace(get_config=dict, get_options=dict),
         "_log": lambda message, level: logged.append((message, level)),
         "_password_validate": lambda password, hash: hash == b"{SHA}" + password[::-1],
     }

@@ -1,0 +1,141 @@
+"""Which modules are to be made anew, and making them.
+
+A changed file is executed whole into a new module, which then takes the old one's
+place: running requests keep the old, and a failing reload is tried again at the next
+request.
+
+A file module is stale when its file has changed, or when another module stands where
+one that it imported stood, or when one that it imported is stale. All that are stale,
+of those that the wanted one leads to, leave sys.modules together; so import statements
+make each of them anew, in their own order, modules that import each other included.
+
+Within a request a module is looked at once, and what was found then is what the
+request's code sees until its end, whatever other requests reload meanwhile.
+
+Threads: imports and reloads wait for each other by the import system's own locks only,
+one for each module, which see a deadlock coming. While a module is reloaded, an import
+statement in another thread waits for the new one.
+"""
+
+import sys
+import threading
+from types import ModuleType
+
+from mod_python._source_loader import info_of, is_half_done
+
+__all__ = ["current", "freeze", "import_by_name", "is_frozen", "take_old"]
+
+#: Makes one step of taking old modules out of sys.modules; never held during an import.
+_removal = threading.Lock()
+#: Those, by name, until the new one begins.
+_replaced: dict[str, ModuleType] = {}
+_is_frozen = False
+
+
+def freeze() -> None:
+    """Reload nothing any more, in this interpreter."""
+    global _is_frozen
+    _is_frozen = True
+
+
+def is_frozen() -> bool:
+    """Whether freeze() was called."""
+    return _is_frozen
+
+
+def current(name: str, seen: dict[str, ModuleType] | None) -> ModuleType:
+    """The file module of this name in sys.modules, as its file is now, and so is all that it
+    has imported.
+
+    Args:
+        name: It need not be there yet.
+        seen: What the request's code has seen; is added to.
+
+    Raises:
+        Exception: Whatever the code raises.
+    """
+    module = seen.get(name) if seen is not None else None
+    if module is not None:
+        return module
+    module = sys.modules.get(name)
+    if module is None or is_half_done(module):
+        module = import_by_name(name, {})
+    if is_half_done(module):
+        return module  # it imports itself, by way of others
+    old = _stale(name, seen or {})
+    if old:
+        module = import_by_name(name, old)
+    if seen is not None:
+        _note(seen, module)
+    return module
+
+
+def _stale(wanted: str, seen: dict[str, ModuleType]) -> dict[str, ModuleType]:
+    """The stale modules that the wanted one leads to, itself included, by name."""
+    reached: dict[str, ModuleType] = {}
+    importers: dict[str, list[str]] = {}
+    found: list[str] = []
+    todo = [wanted]
+    while todo:
+        name = todo.pop()
+        module = sys.modules.get(name)
+        info = info_of(module)
+        if module is None or info is None or name in reached or is_half_done(module):
+            continue
+        reached[name] = module
+        if info.has_changed():
+            found.append(name)
+        for child, instance in list(info.imported.items()):
+            importers.setdefault(child, []).append(name)
+            if (seen.get(child) or sys.modules.get(child)) is not instance:
+                found.append(name)
+            if child not in seen:
+                todo.append(child)
+    stale: dict[str, ModuleType] = {}
+    while found:
+        name = found.pop()
+        if name not in stale and name in reached:
+            stale[name] = reached[name]
+            found += importers.get(name, ())
+    return stale
+
+
+def _note(seen: dict[str, ModuleType], module: ModuleType) -> None:
+    """Add a module, and what it has imported, to what the request's code has seen."""
+    todo = [module]
+    while todo:
+        module = todo.pop()
+        info = info_of(module)
+        if info is not None and info.label not in seen and not is_half_done(module):
+            seen[info.label] = module
+            todo += list(info.imported.values())
+
+
+def import_by_name(name: str, old: dict[str, ModuleType]) -> ModuleType:
+    """Import by the name in sys.modules, where a failure leaves the old modules.
+
+    The old ones go only if they are still there, so that of several threads one
+    executes a file and the others wait for it.
+    """
+    while True:
+        with _removal:
+            for each, module in old.items():
+                if sys.modules.get(each) is module:
+                    del sys.modules[each]
+                    _replaced[each] = module
+        try:
+            # Not importlib.import_module(): that raises where a deadlock is seen coming.
+            __import__(name)
+        except BaseException:
+            for each, module in old.items():
+                sys.modules.setdefault(each, module)
+            raise
+        found = sys.modules.get(name)
+        if found is not None and found is not old.get(name):
+            return found
+        # Another thread failed, for which this one waited: it shall have its own error.
+
+
+def take_old(name: str) -> ModuleType | None:
+    """The module in whose place a new one comes."""
+    return _replaced.pop(name, None)
