@@ -126,7 +126,11 @@ def import_by_name(name: str, old: dict[str, ModuleType]) -> ModuleType:
         try:
             # Not importlib.import_module(): that raises where a deadlock is seen coming.
             __import__(name)
-        except BaseException:
+        except BaseException as error:
+            if type(error).__name__ == "_DeadlockError" and name in sys.modules:
+                # Between the import system's look into sys.modules and its wait, the thread
+                # that executes it came to wait for this one: now there is what it has so far.
+                continue
             for each, module in old.items():
                 sys.modules.setdefault(each, module)
             raise
