@@ -114,6 +114,10 @@ CASES = {
         "the first, with a session in memory",
         "kukulkan", "kukulkan.conf", "/session", "hello", headers=SESSION,
     ),
+    "reload": Case(
+        "PythonAutoReload On, a helper is imported", "kukulkan", "kukulkan.conf", "/reload/on"
+    ),
+    "reload-off": Case("the same, Off", "kukulkan", "kukulkan.conf", "/reload/off"),
     "static": Case("static file", "static", None, STATIC),
     "static-unused": Case(
         "static file, Kukulkan loaded and unused", "kukulkan", None, STATIC, "static", rounds=4

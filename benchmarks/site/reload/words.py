@@ -1,0 +1,3 @@
+"""What page.py imports."""
+
+HELLO = "Hello!"
