@@ -8,8 +8,9 @@ from pathlib import Path
 
 import click
 
-from kukulkan import configuration, httpd, installation, readable, serve, target
+from kukulkan import configuration, doctor, httpd, installation, readable, serve, target
 from kukulkan.errors import KukulkanError
+from kukulkan.findings import ERROR, WARNING, count
 
 # Enough for a person with a browser and a page full of images; blocking handlers take one each.
 DEFAULT_THREADS = 16
@@ -96,6 +97,25 @@ def serve_command(
         lambda root: configuration.write(what, settings, apache, load_python, root),
         lambda: announce(what, settings),
     )
+
+
+@cli.command("doctor")
+@click.argument("path", required=False, type=click.Path(path_type=Path))
+@click.option(
+    "--try/--no-try", "is_trying", default=True, show_default=True, help="Import compiled packages."
+)
+def doctor_command(path: Path | None, is_trying: bool) -> int:
+    """Say what will not run, with file, line and cure.
+
+    PATH is a configuration of Apache or a directory of handlers; the default is the current
+    directory. The exit status is 1 if there are errors, 0 if there are none.
+    """
+    findings = doctor.examine(path or Path.cwd(), is_trying=is_trying)
+    for finding in findings:
+        click.echo(str(finding))
+    errors, others = count(findings, ERROR), count(findings, WARNING)
+    click.echo(f"{errors} errors, {others} warnings" if findings else "Nothing found.")
+    return 1 if errors else 0
 
 
 def require_readable(what: target.Site | target.Application, account: readable.Account | None) -> None:

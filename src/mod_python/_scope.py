@@ -91,13 +91,13 @@ def _source() -> Any:
 
 def config() -> "_apache.mp_table":
     """The get_config() of the request, the connection's server, or the main server."""
-    table: "_apache.mp_table" = _source().get_config()
+    table: _apache.mp_table = _source().get_config()
     return table
 
 
 def options() -> "_apache.mp_table":
     """The get_options() of the same."""
-    table: "_apache.mp_table" = _source().get_options()
+    table: _apache.mp_table = _source().get_options()
     return table
 
 
