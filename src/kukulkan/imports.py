@@ -176,7 +176,8 @@ def refusal(name: str) -> str | None:
     if result is None:
         return None
     place, text = result
-    return f"in {place}: {_CLASS.sub(r'\1', text.strip().splitlines()[-1])}"
+    error = _CLASS.sub(r"\1", text.strip().splitlines()[-1])
+    return f"in {place}: {error}"
 
 
 def _imports(tree: ast.Module) -> Iterator[tuple[ast.stmt, str]]:

@@ -19,7 +19,7 @@ from types import ModuleType
 from typing import Any
 
 from mod_python import _module_names, _reload, _scope
-from mod_python._source_loader import info_of
+from mod_python._source_loader import ModuleInfo
 
 __all__ = ["absolute", "builtins_of", "note", "places"]
 
@@ -70,7 +70,7 @@ def places(globals: Mapping[str, Any], path: Sequence[str] | None = None) -> Ite
     base = os.path.dirname(file) if isinstance(file, str) else None
     for item in path or ():
         yield absolute(item, base)
-    if info_of_globals(globals) is not None and base is not None:
+    if base is not None and isinstance(globals.get("__mp_info__"), ModuleInfo):
         yield base
         for item in globals.get("__mp_path__") or ():
             yield absolute(item, base)
@@ -80,18 +80,11 @@ def places(globals: Mapping[str, Any], path: Sequence[str] | None = None) -> Ite
         yield absolute(item, _scope.handler_root())
 
 
-def info_of_globals(globals: Mapping[str, Any]) -> Any:
-    """The `__mp_info__` of the module with these globals."""
-    module_info = globals.get("__mp_info__")
-    return module_info if hasattr(module_info, "imported") else None
-
-
 def note(globals: Mapping[str, Any] | None, module: ModuleType) -> None:
-    """Note that the module with these globals has imported a file module."""
-    importer = info_of_globals(globals) if globals else None
-    info = info_of(module)
-    if importer is not None and info is not None and importer is not info:
-        importer.imported[info.label] = module
+    """Note that the module with these globals has imported another."""
+    importer = globals.get("__mp_info__") if globals else None
+    if isinstance(importer, ModuleInfo):
+        _reload.note(importer, module)
 
 
 def _meaning(top: str, directory: str, globals: Mapping[str, Any]) -> str:

@@ -21,15 +21,43 @@ import sys
 import threading
 from types import ModuleType
 
-from mod_python._source_loader import info_of, is_half_done
+from mod_python._source_loader import ModuleInfo, info_of, is_half_done, stamp_of
 
-__all__ = ["current", "freeze", "import_by_name", "is_frozen", "take_old"]
+__all__ = ["current", "freeze", "import_by_name", "is_frozen", "note", "take_old"]
 
 #: Makes one step of taking old modules out of sys.modules; never held during an import.
 _removal = threading.Lock()
 #: Those, by name, until the new one begins.
 _replaced: dict[str, ModuleType] = {}
 _is_frozen = False
+#: Grows when a module imports one that it had not imported before.
+_generation = 0
+
+
+class _Unchanged:
+    """All that a module leads to, as it was when nothing of it was stale."""
+
+    __slots__ = ("files", "generation", "modules")
+
+    def __init__(self, generation: int, modules: dict[str, ModuleType]) -> None:
+        self.generation = generation
+        self.modules = modules
+        infos = [info_of(module) for module in modules.values()]
+        self.files = [(info.file, info.stamp) for info in infos if info is not None]
+
+    def is_still(self) -> bool:
+        """Whether nothing can have changed; looks at each file once, and at nothing else."""
+        if self.generation != _generation:
+            return False
+        loaded = sys.modules
+        for name, module in self.modules.items():
+            if loaded.get(name) is not module:
+                return False
+        return all(stamp_of(file) == stamp for file, stamp in self.files)
+
+
+#: By name in sys.modules.
+_unchanged: dict[str, _Unchanged] = {}
 
 
 def freeze() -> None:
@@ -57,6 +85,12 @@ def current(name: str, seen: dict[str, ModuleType] | None) -> ModuleType:
     module = seen.get(name) if seen is not None else None
     if module is not None:
         return module
+    known = _unchanged.get(name)
+    if not seen and known is not None and known.is_still():
+        if seen is not None:
+            seen.update(known.modules)
+        return known.modules[name]
+    generation = _generation  # of before: it may grow from here on
     module = sys.modules.get(name)
     if module is None or is_half_done(module):
         module = import_by_name(name, {})
@@ -65,8 +99,12 @@ def current(name: str, seen: dict[str, ModuleType] | None) -> ModuleType:
     old = _stale(name, seen or {})
     if old:
         module = import_by_name(name, old)
+    found = _led_to(module)
+    if not old and not seen and name in found:
+        _unchanged[name] = _Unchanged(generation, found)
     if seen is not None:
-        _note(seen, module)
+        for each in found:
+            seen.setdefault(each, found[each])
     return module
 
 
@@ -100,15 +138,26 @@ def _stale(wanted: str, seen: dict[str, ModuleType]) -> dict[str, ModuleType]:
     return stale
 
 
-def _note(seen: dict[str, ModuleType], module: ModuleType) -> None:
-    """Add a module, and what it has imported, to what the request's code has seen."""
+def _led_to(module: ModuleType) -> dict[str, ModuleType]:
+    """The file modules that one leads to, itself included, by name."""
+    found: dict[str, ModuleType] = {}
     todo = [module]
     while todo:
         module = todo.pop()
         info = info_of(module)
-        if info is not None and info.label not in seen and not is_half_done(module):
-            seen[info.label] = module
+        if info is not None and info.label not in found and not is_half_done(module):
+            found[info.label] = module
             todo += list(info.imported.values())
+    return found
+
+
+def note(importer: ModuleInfo, module: ModuleType) -> None:
+    """Note that a file module has imported another module, if that is a file module too."""
+    global _generation
+    info = info_of(module)
+    if info is not None and info is not importer and importer.imported.get(info.label) is not module:
+        importer.imported[info.label] = module
+        _generation += 1
 
 
 def import_by_name(name: str, old: dict[str, ModuleType]) -> ModuleType:
