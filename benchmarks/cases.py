@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 
 import load
 from load import Answer, Load, LoadError
-from servers import LARGE
+from servers import HERE, LARGE
 
 BODY = b"Hello!"
 
@@ -17,6 +17,9 @@ CHUNKED = "transfer-encoding"
 """The header of an answer whose beginning was flushed to the client."""
 
 PASSWORD = {"Authorization": "Basic " + base64.b64encode(b"bench:mark").decode()}
+
+PSP_PAGE = (HERE / "site" / "psp" / "page.txt").read_bytes()
+"""What `page.psp` beside it writes."""
 
 SESSION = {"Cookie": "pysid=" + "0123456789abcdef" * 2}
 """Of the session in `site/python/sessions.py`."""
@@ -118,6 +121,9 @@ CASES = {
         "PythonAutoReload On, a helper is imported", "kukulkan", "kukulkan.conf", "/reload/on"
     ),
     "reload-off": Case("the same, Off", "kukulkan", "kukulkan.conf", "/reload/off"),
+    "psp": Case(
+        "PSP page of 50 lines", "kukulkan", "kukulkan.conf", "/psp/page.psp", "hello", body=PSP_PAGE
+    ),
     "static": Case("static file", "static", None, STATIC),
     "static-unused": Case(
         "static file, Kukulkan loaded and unused", "kukulkan", None, STATIC, "static", rounds=4
@@ -175,6 +181,10 @@ CASES = {
         "old module, with a session in memory",
         "old", "python.conf", "/session", "hello", rounds=0.5, headers=SESSION,
     ),
+    "old-psp": Case(
+        "old module, PSP page of 50 lines",
+        "old", "python.conf", "/psp/page.psp", "hello", rounds=0.5, body=PSP_PAGE,
+    ),
     "old-cgihandler": Case(
         "old module, cgihandler",
         "old", "python.conf", SCRIPT, framing=None, rounds=0.5, losses=0.5,
@@ -206,6 +216,7 @@ MARKS = (
     Mark("handler, flushing", "hello-flush", "c-flush", 0.90),
     Mark("three Python phases", "phases", "c", 0.85),
     Mark("handler with a session", "session", "hello", 0.60),
+    Mark("PSP page of 50 lines", "psp", "hello", 0.60),
     Mark("publisher", "publisher", "c", 0.85),
     Mark("publisher, against the old module's", "publisher", "old-publisher", 1.8),
     Mark("cgihandler", "cgihandler", "c", 0.50),

@@ -35,7 +35,8 @@ NO_PAGES = {"connectionhandler", "outputfilter"}
 def handler(req):
     """Answer with the list."""
     req.content_type = "text/html; charset=utf-8"
-    pages = [*sorted(HERE.glob("[a-z]*.py")), *sorted(HERE.glob("*/[a-z]*.py"))]
+    patterns = ("[a-z]*.py", "*/[a-z]*.py", "[a-z]*.psp")
+    pages = [page for pattern in patterns for page in sorted(HERE.glob(pattern))]
     rows = "\n".join(row(page) for page in pages)
     python = platform.python_version()
     req.write(PAGE.format(python=python, directory=escape(str(HERE)), rows=rows))
@@ -43,9 +44,13 @@ def handler(req):
 
 
 def row(page):
-    """The table row of one module."""
-    module = ast.parse(page.read_bytes())
-    title = (ast.get_docstring(module) or "").partition("\n")[0]
+    """The table row of one page."""
+    text = page.read_text("utf-8")
+    if page.suffix == ".psp":  # its first line is a comment
+        module, title = ast.Module([], []), text.removeprefix("<%--").partition("--%>")[0].strip()
+    else:
+        module = ast.parse(text)
+        title = (ast.get_docstring(module) or "").partition("\n")[0]
     functions = {node.name for node in module.body if isinstance(node, ast.FunctionDef)}
     url = escape(page.relative_to(HERE).as_posix())
     name = url if functions & NO_PAGES else LINK.format(url=url)

@@ -9,9 +9,9 @@ HERE = Path(__file__).resolve().parent
 
 
 def handler(req):
-    """Send a module of this directory as text, and nothing else whatever is asked for."""
+    """Send a module or a PSP page of this directory as text, and nothing else whatever is asked for."""
     page = (HERE / unquote(req.args or "source.py")).resolve()
-    if page.suffix != ".py" or not page.is_relative_to(HERE) or not page.is_file():
+    if page.suffix not in (".py", ".psp") or not page.is_relative_to(HERE) or not page.is_file():
         return apache.HTTP_NOT_FOUND
     req.content_type = "text/plain; charset=utf-8"
     req.write(page.read_bytes())

@@ -62,11 +62,11 @@ def serve_command(
 ) -> None:
     """Serve PATH with Apache until Ctrl-C.
 
-    PATH is a directory, whose NAME.py files are handlers or published and
-    whose other files are served as they are; or one handler for every URL: FILE.py,
-    MODULE, MODULE::OBJECT (found from the current directory); or one WSGI
-    application: MODULE:OBJECT, or a FILE.py or MODULE with an application or
-    app and no handler.
+    PATH is a directory, whose NAME.py files are handlers or published, whose
+    NAME.psp files are PSP pages, and whose other files are served as they are;
+    or one handler for every URL: FILE.py, MODULE, MODULE::OBJECT (found from the
+    current directory); or one WSGI application: MODULE:OBJECT, or a FILE.py or
+    MODULE with an application or app and no handler.
     """
     what = target.resolve(path, Path.cwd())
     apache = httpd.find(program)

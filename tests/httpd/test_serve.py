@@ -51,6 +51,7 @@ FILES = {
     "sub/functions.py": "def only(): return 'only'\n",
     "filtering.py": "def outputfilter(filter): pass\ndef other(): return 'secret'\n",
     "error.py": "def handler(req):\n    raise ValueError('a fine mess')\n",
+    "page.psp": "<% name = 'é' %>psp <%= name %>",
     "style.css": "body {}\n",
     "hello.py~": "SECRET = 'secret'\n",
     ".env": "SECRET=secret\n",
@@ -228,6 +229,13 @@ def test_what_to_look_at_is_announced(served, site):
     assert re.search(r"http://\S+/published.py +Published\.", served.announced)
     assert "filtering" not in served.announced
     assert "_private" not in served.announced
+
+
+def test_psp_page(served):
+    """A page of text with Python in it runs; it is no text file."""
+    response = served.get("page.psp")
+    assert response.text == "psp é"
+    assert response.headers["content-type"] == "text/html; charset=utf-8"
 
 
 def test_temporary_files_are_readable_and_removed(site):

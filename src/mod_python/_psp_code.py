@@ -1,0 +1,304 @@
+"""PSP pages, compiled: code objects whose lines are those of the page, and a cache of them."""
+
+import ast
+import os
+import re
+import sys
+import threading
+from collections.abc import Sequence
+from types import CodeType, FunctionType, TracebackType
+from typing import Any, Generic, NamedTuple, TypeVar
+
+from mod_python import _psp
+
+__all__ = ["Compiled", "FileCache", "HitsCache", "from_file", "from_string", "relocate"]
+
+_T = TypeVar("_T")
+
+#: Entries of a cache.
+SIZE = 512
+
+#: In what Python says of a mistake: a line of the source.
+_ON_LINE = re.compile(r"\bon line (\d+)")
+
+#: Files and their versions; None: it cannot be looked at.
+_Stamps = Sequence[tuple[str, _psp.Stamp | None]]
+
+
+class Compiled(NamedTuple):
+    """A page that can be run."""
+
+    code: CodeType
+    #: Names that its code uses, of functions within too.
+    names: frozenset[str]
+    #: Of what it includes: a line's place by how far its number is beyond `lines`.
+    included: list[tuple[str, int]]
+    #: Of the page itself.
+    lines: int
+
+
+def compile_page(page: _psp.Page) -> Compiled:
+    """The code of a page.
+
+    Raises:
+        SyntaxError: It is not Python; with the page's name, line and text.
+    """
+    places = _Places(page)
+    text = "".join(f"{line.text}\n" for line in page.source)
+    try:
+        tree = ast.parse(text, page.file)
+    except SyntaxError as error:
+        raise places.translated(error) from None
+    except ValueError as error:  # a NUL
+        raise SyntaxError(str(error), (page.file, 1, None, None)) from None
+    for node in ast.walk(tree):
+        if hasattr(node, "lineno"):
+            places.move(node)
+    try:
+        code = compile(tree, page.file, "exec", dont_inherit=True)
+    except SyntaxError as error:
+        raise places.named(error) from None
+    return Compiled(code, frozenset(_names_in(code)), places.included, places.lines)
+
+
+class _Places:
+    """Where the lines of a page's source are from.
+
+    A code object has one file name. Lines that are included have numbers beyond the page's
+    own, until a traceback is shown: see relocate().
+    """
+
+    def __init__(self, page: _psp.Page) -> None:
+        self._page = page
+        self.lines = page.text.count("\n") + page.text.count("\r") + 1
+        self.included: list[tuple[str, int]] = []
+        self._numbers: list[int] = []
+        for line in page.source:
+            number = line.origin.line
+            if line.origin.file != page.file:
+                self.included.append((line.origin.file, number))
+                number = self.lines + len(self.included)
+            self._numbers.append(number)
+
+    def move(self, node: Any) -> None:
+        """Give a node its place in the page."""
+        line, column = self._place(node.lineno, node.col_offset)
+        last, end = self._place(node.end_lineno, node.end_col_offset)
+        if (last, end) < (line, column):  # it ends in another file, or is our own call
+            last, end = line, column
+        node.lineno, node.col_offset, node.end_lineno, node.end_col_offset = line, column, last, end
+
+    def _place(self, line: int, column: int) -> tuple[int, int]:
+        index = min(line, len(self._numbers)) - 1
+        return self._numbers[index], max(column + self._page.source[index].origin.shift, 0)
+
+    def translated(self, error: SyntaxError) -> SyntaxError:
+        """The error as one of the page, not of the source."""
+        source = self._page.source
+        if error.lineno is None or not source:
+            return error
+        line, origin = source[min(error.lineno, len(source)) - 1]
+        shown = _line_of_file(self._page, origin.file, origin.line)
+        column = None
+        if error.offset and shown:
+            before = len(line[: error.offset - 1].encode()) + origin.shift
+            column = len(shown.encode()[: max(before, 0)].decode("utf-8", "ignore")) + 1
+        message = _ON_LINE.sub(lambda found: f"on line {self._line_of(int(found[1]))}", error.msg)
+        return type(error)(message, (origin.file, origin.line, column, shown))
+
+    def named(self, error: SyntaxError) -> SyntaxError:
+        """The error, whose line is moved already, with its file and text."""
+        line = error.lineno or 1
+        file = self._page.file
+        if line > self.lines:
+            file, line = self.included[line - self.lines - 1]
+        shown = _line_of_file(self._page, file, line)
+        return type(error)(error.msg, (file, line, None, shown))
+
+    def _line_of(self, number: int) -> int:
+        source = self._page.source
+        return source[min(number, len(source)) - 1].origin.line
+
+
+def _line_of_file(page: _psp.Page, file: str, number: int) -> str | None:
+    if file == page.file:
+        lines = re.split(r"[\r\n]", page.text)
+        return lines[number - 1] if number <= len(lines) else None
+    try:
+        with open(file, encoding="utf-8-sig") as opened:
+            return opened.read().split("\n")[number - 1]
+    except (OSError, ValueError, IndexError):
+        return None
+
+
+def _names_in(code: CodeType) -> set[str]:
+    names = set(code.co_names)
+    for constant in code.co_consts:
+        if isinstance(constant, CodeType):
+            names |= _names_in(constant)
+    return names
+
+
+# Tracebacks
+
+
+def relocate(error: BaseException, compiled: Compiled) -> None:
+    """Have the traceback of an error name the files and lines of what the page includes."""
+    if not compiled.included:
+        return
+    entries = []
+    trace = error.__traceback__
+    while trace is not None:
+        entries.append(trace)
+        trace = trace.tb_next
+    moved: TracebackType | None = None
+    for entry in reversed(entries):
+        code = entry.tb_frame.f_code
+        number = entry.tb_lineno - compiled.lines - 1
+        if code.co_filename == compiled.code.co_filename and 0 <= number < len(compiled.included):
+            file, line = compiled.included[number]
+            moved = TracebackType(moved, _frame(file, code.co_name), -1, line)
+        else:
+            moved = TracebackType(moved, entry.tb_frame, entry.tb_lasti, entry.tb_lineno)
+    error.__traceback__ = moved
+
+
+def _frame(file: str, name: str) -> Any:
+    """A frame of a code that is said to be in this file."""
+    code = _own_frame.__code__.replace(co_filename=file, co_name=name)
+    return FunctionType(code, {"sys": sys})()
+
+
+def _own_frame() -> Any:
+    return sys._getframe()
+
+
+# Caches
+
+
+class HitsCache(Generic[_T]):
+    """A mapping of so many entries; a further one takes the place of the one least asked for."""
+
+    def __init__(self, size: int = SIZE) -> None:
+        """
+        Args:
+            size: Most entries, from 1 on.
+        """
+        self.size = size
+        self._values: dict[str, _T] = {}
+        self._hits: dict[str, int] = {}
+        self._lock = threading.Lock()
+
+    def __len__(self) -> int:
+        return len(self._values)
+
+    def __contains__(self, key: object) -> bool:
+        return key in self._values
+
+    def __getitem__(self, key: str) -> _T:
+        value = self._values[key]
+        self._hits[key] = self._hits.get(key, 0) + 1  # one lost between threads matters to nobody
+        return value
+
+    def __setitem__(self, key: str, value: _T) -> None:
+        with self._lock:
+            if key not in self._values and len(self._values) >= self.size:
+                self._drop_one()
+            self._values[key] = value
+            self._hits[key] = 0
+
+    def __delitem__(self, key: str) -> None:
+        with self._lock:
+            del self._values[key]
+            self._hits.pop(key, None)
+
+    def get(self, key: str, default: Any = None) -> Any:
+        """The value, or default."""
+        try:
+            return self[key]
+        except KeyError:
+            return default
+
+    def clear(self) -> None:
+        """Drop all entries."""
+        with self._lock:
+            self._values.clear()
+            self._hits.clear()
+
+    def _drop_one(self) -> None:
+        least = min(self._values, key=lambda key: self._hits.get(key, 0))
+        del self._values[least]
+        # What was much used once does not stay for ever.
+        self._hits = {key: self._hits.get(key, 0) // 2 for key in self._values}
+
+
+class FileCache(HitsCache[_T]):
+    """The same by the name of a file, as long as that and those it depends on are unchanged."""
+
+    def __init__(self, size: int = SIZE) -> None:
+        """See HitsCache."""
+        super().__init__(size)
+        self._stamps: dict[str, _Stamps] = {}
+
+    def __getitem__(self, key: str) -> _T:
+        value = super().__getitem__(key)
+        for file, stamp in self._stamps.get(key, ()):
+            if _stamp_of(file) != stamp:
+                raise KeyError(key)
+        return value
+
+    def __setitem__(self, key: str, value: _T) -> None:
+        self.store(key, value, [(key, _stamp_of(key))])
+
+    def store(self, key: str, value: _T, stamps: _Stamps) -> None:
+        """Keep a value that depends on files that were of these versions."""
+        super().__setitem__(key, value)
+        with self._lock:
+            self._stamps[key] = stamps
+            if len(self._stamps) > 2 * self.size:
+                self._stamps = {key: self._stamps[key] for key in self._values if key in self._stamps}
+
+
+def _stamp_of(file: str) -> _psp.Stamp | None:
+    try:
+        return _psp.stamp_of(os.stat(file))
+    except OSError:
+        return None
+
+
+_files: FileCache[Compiled] = FileCache()
+_strings: HitsCache[Compiled] = HitsCache()
+
+
+def from_file(file: str) -> Compiled:
+    """The code of the page in a file, of which the absolute name is given.
+
+    Raises:
+        OSError: It cannot be read.
+        SyntaxError: It is no page.
+    """
+    try:
+        return _files[file]
+    except KeyError:
+        pass
+    page = _psp.parse_file(file)
+    compiled = compile_page(page)
+    _files.store(file, compiled, page.files)
+    return compiled
+
+
+def from_string(text: str, directory: str | None) -> Compiled:
+    """The code of the page in a string.
+
+    Args:
+        directory: Where relative names of what it includes begin.
+
+    Raises:
+        SyntaxError: It is no page.
+    """
+    if "<%@" in text:
+        return compile_page(_psp.parse_text(text, directory))
+    compiled: Compiled | None = _strings.get(text)
+    if compiled is None:
+        compiled = _strings[text] = compile_page(_psp.parse_text(text))
+    return compiled
