@@ -53,6 +53,8 @@ class Line(NamedTuple):
 
     text: str
     origin: Origin
+    #: It begins with req.write(str(...)) of this module's.
+    is_write: bool = False
 
 
 class Page(NamedTuple):
@@ -184,24 +186,40 @@ class _Parser:
         self.page = Page(own.file, own.text, self._lines, self._files)
 
     def _parse(self, text: _Text) -> None:
-        actions: dict[str | None, Callable[[_Text, str, int], None]] = {
-            None: self._add_text,
+        actions: dict[str, Callable[[_Text, str, int], None]] = {
             "": self._add_code,
             "=": self._add_expression,
             "@": self._include,
             "--": lambda text, content, offset: None,
         }
+        is_open = False
         for kind, content, offset in text.pieces():
-            actions[kind](text, content, offset)
+            # What follows an expression is written with it.
+            if kind is None:
+                self._add_text(text, content, offset, is_open)
+            elif is_open:
+                self._close()
+            is_open = kind == "="
+            if kind is not None:
+                actions[kind](text, content, offset)
+        if is_open:
+            self._close()
 
-    def _add(self, line: str, text: _Text, offset: int, before: int = 0) -> None:
+    def _add(self, line: str, text: _Text, offset: int, before: int = 0, is_write: bool = False) -> None:
         """Add a line; what is at `offset` in the page is behind `before` bytes in it."""
         shift = text.column_at(offset) - before
-        self._lines.append(Line(line, Origin(text.file, text.line_at(offset), shift)))
+        self._lines.append(Line(line, Origin(text.file, text.line_at(offset), shift), is_write))
 
-    def _add_text(self, text: _Text, content: str, offset: int) -> None:
+    def _add_text(self, text: _Text, content: str, offset: int, is_open: bool) -> None:
         before = self._indent + "req.write("
         lines = _LINE_OF_TEXT.findall(content)
+        if is_open:
+            last = self._lines[-1]
+            end = f" {content!r}, 0)" if len(lines) == 1 else ""
+            self._lines[-1] = last._replace(text=f"{last.text} +{end}")
+            if end:
+                return
+            before = " " * len(before)
         for number, line in enumerate(lines, 1):
             end = ", 0)" if number == len(lines) else ""
             self._add(f"{before}{line!r}{end}", text, offset, len(before))
@@ -217,12 +235,17 @@ class _Parser:
         first, *others = _BREAK.split(content)
         begin = offset + len(first) - len(first.lstrip())
         if not others and "#" not in first:
-            self._add(f"{before}{first.strip()}{closing}, 0)", text, begin, len(before))
+            self._add(f"{before}{first.strip()}{closing}", text, begin, len(before), True)
             return
-        self._add(before + first.lstrip(), text, begin, len(before))
+        self._add(before + first.lstrip(), text, begin, len(before), True)
         self._add_as_is(others, text, offset)
         # A line of its own: the last one may end in a comment.
-        self._lines.append(Line(f"{closing}, 0)", self._lines[-1].origin))
+        self._lines.append(Line(closing, self._lines[-1].origin))
+
+    def _close(self) -> None:
+        """End the call that an expression began."""
+        last = self._lines[-1]
+        self._lines[-1] = last._replace(text=f"{last.text}, 0)")
 
     def _add_code(self, text: _Text, content: str, offset: int) -> None:
         first, *others = lines = _BREAK.split(content)

@@ -52,6 +52,9 @@ def compile_page(page: _psp.Page) -> Compiled:
     except ValueError as error:  # a NUL
         raise SyntaxError(str(error), (page.file, 1, None, None)) from None
     for node in ast.walk(tree):
+        if isinstance(node, ast.Call) and page.source[node.lineno - 1].is_write:
+            _format(node)
+    for node in ast.walk(tree):
         if hasattr(node, "lineno"):
             places.move(node)
     try:
@@ -59,6 +62,30 @@ def compile_page(page: _psp.Page) -> Compiled:
     except SyntaxError as error:
         raise places.named(error) from None
     return Compiled(code, frozenset(_names_in(code)), places.included, places.lines)
+
+
+def _format(node: ast.Call) -> None:
+    """Have req.write(str(x) + "text", 0) write a formatted string, which looks up no `str`."""
+    match node:
+        case ast.Call(
+            ast.Attribute(ast.Name("req"), "write"),
+            [ast.Call(ast.Name("str"), [value], []) as argument, ast.Constant()],
+        ):
+            text = []
+        case ast.Call(
+            ast.Attribute(ast.Name("req"), "write"),
+            [
+                ast.BinOp(
+                    ast.Call(ast.Name("str"), [value], []), ast.Add(), ast.Constant(str()) as end
+                ) as argument,
+                ast.Constant(),
+            ],
+        ):
+            text = [end]
+        case _:
+            return
+    formatted = ast.copy_location(ast.FormattedValue(value, ord("s")), argument)
+    node.args[0] = ast.copy_location(ast.JoinedStr([formatted, *text]), argument)
 
 
 class _Places:
@@ -97,7 +124,7 @@ class _Places:
         source = self._page.source
         if error.lineno is None or not source:
             return error
-        line, origin = source[min(error.lineno, len(source)) - 1]
+        line, origin, _ = source[min(error.lineno, len(source)) - 1]
         shown = _line_of_file(self._page, origin.file, origin.line)
         column = None
         if error.offset and shown:

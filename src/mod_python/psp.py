@@ -50,7 +50,7 @@ def handler(req: "_apache.mp_request") -> int:
 class PSP:
     """A page, to be run for a request."""
 
-    __slots__ = ("_compiled", "_string", "directory", "filename", "req", "vars")
+    __slots__ = ("_compiled", "_string", "filename", "req", "vars")
 
     def __init__(
         self,
@@ -76,16 +76,19 @@ class PSP:
             raise ValueError("a PSP is made from a filename or from a string, not from both")
         self.req = req
         self.vars = vars
-        directory = os.path.dirname(req.filename or "")
         self._string = string
-        if string is None:
-            self.filename: str | None = os.path.join(directory, filename or req.filename or "")
-            self.directory = os.path.dirname(self.filename)
-            self._compiled = _psp_code.from_file(self.filename)
-        else:
-            self.filename = None
-            self.directory = directory
-            self._compiled = _psp_code.from_string(string, directory)
+        self.filename = filename
+        if string is not None:
+            self._compiled = _psp_code.from_string(string, self.directory)
+            return
+        own = req.filename or ""
+        self.filename = own if filename is None else os.path.join(os.path.dirname(own), filename)
+        self._compiled = _psp_code.from_file(self.filename)
+
+    @property
+    def directory(self) -> str:
+        """Where relative names begin."""
+        return os.path.dirname(self.filename or self.req.filename or "")
 
     def __str__(self) -> str:
         self.run()

@@ -309,7 +309,7 @@ def test_display_code(server):
     assert answer.status_code == 200
     assert answer.headers["content-type"].startswith("text/html")
     assert re.search(r"<td>2</td><td><pre>&lt;%= 1 &lt; 2 %&gt;</pre></td>", answer.text)
-    assert "req.write(str(1 &lt; 2), 0)" in answer.text
+    assert "req.write(str(1 &lt; 2) + &#x27;\\n&#x27;, 0)" in answer.text
 
 
 def test_code_is_no_secret_in_debug_only(server):

@@ -67,6 +67,12 @@ SYNTAX = {
     "an expression with a comment": ("<%= 5 # five %>.", "5."),
     "an expression on several lines": ("<%= max(\n1,\n2) # most\n%>.", "2."),
     "an expression on several lines of Windows": ("<%= max(\r\n1,\r\n2)\r\n%>.", "2."),
+    "text behind expressions": (
+        "<%= 1 %>a\n<%= 2 # two\n%>b\nc\n<%= 3 %>\n\n<%= (4,\n5) %>.\n",
+        "1a\n2b\nc\n3\n\n(4, 5).\n",
+    ),
+    "an expression, then nothing, then text": ("<%= 1 %><%-- --%>a<%= 2 %><% %>b", "1a2b"),
+    "str by another name": ("<% str = len %><%= 'abc' %>.", "abc."),
     "code": ("<% x = 3 %><%= x %>", "3"),
     "empty code": ("a<% %>b<%%>c", "abc"),
     "code that writes": ("a<% req.write('b', 0) %>c", "abc"),
@@ -354,4 +360,4 @@ def test_display(own, psp):
     """The table has each line of the page, escaped, beside its code."""
     shown = own("_psp_display").render(psp.parse_text("<p>\n<%= x & y %>\n"))
     assert "<td>2</td><td><pre>&lt;%= x &amp; y %&gt;</pre></td>" in shown
-    assert "<pre>req.write(str(x &amp; y), 0)" in shown
+    assert "<pre>req.write(str(x &amp; y) + &#x27;\\n&#x27;, 0)" in shown
