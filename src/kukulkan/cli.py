@@ -1,14 +1,16 @@
 """The command line: options in, the other modules' work, messages out."""
 
 import ast
+import os
 import platform
+import sys
 import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 
 import click
 
-from kukulkan import configuration, doctor, httpd, installation, readable, serve, target
+from kukulkan import configuration, doctor, httpd, installation, manage, readable, serve, target
 from kukulkan.errors import KukulkanError
 from kukulkan.findings import ERROR, WARNING, count
 
@@ -118,6 +120,74 @@ def doctor_command(path: Path | None, is_trying: bool) -> int:
     return 1 if errors else 0
 
 
+@cli.command("create")
+@click.argument("directory", type=click.Path(path_type=Path, file_okay=False))
+@click.option(
+    "--pythonhandler",
+    "handler",
+    default="mod_python.publisher",
+    show_default=True,
+    help="What answers all requests, as for PythonHandler.",
+)
+@click.option("--listen", default="8888", show_default=True, help="Port, or ADDRESS:PORT.")
+@click.option("--pythonpath", metavar="A:B", default="", help="Directories to have in sys.path.")
+@click.option(
+    "--pythonoption", "options", metavar='"KEY VALUE"', multiple=True, help="A PythonOption; may be repeated."
+)
+def create(directory: Path, handler: str, listen: str, pythonpath: str, options: tuple[str, ...]) -> None:
+    """Write a small server into DIRECTORY: configuration, logs, and a place for pages."""
+    path = [part for part in pythonpath.split(os.pathsep) if part]
+    made = manage.create(directory, handler, listen, path, options)
+    name = click.get_current_context().find_root().info_name
+    click.echo(f"Created {made.configuration}")
+    click.echo(f"  from {made.script}: change that, then `{name} genconfig` prints it anew")
+    click.echo(f"Start it with: {name} start {made.configuration}")
+
+
+@cli.command("genconfig")
+@click.argument("script", type=click.Path(path_type=Path, dir_okay=False))
+def genconfig(script: Path) -> None:
+    """Print the configuration that SCRIPT, as `create` writes it, makes."""
+    click.echo(manage.generate(script), nl=False)
+
+
+CONFIGURATION = click.argument(
+    "configuration", metavar="CONF", type=click.Path(path_type=Path, dir_okay=False)
+)
+PROGRAM = click.option("--httpd", "program", metavar="PROGRAM", help="The Apache to run.")
+
+
+@cli.command("start")
+@CONFIGURATION
+@PROGRAM
+def start(configuration: Path, program: str | None) -> None:
+    """Start Apache, in the background, with the configuration CONF."""
+    manage.control(configuration, "start", program)
+
+
+@cli.command("stop")
+@CONFIGURATION
+@PROGRAM
+def stop(configuration: Path, program: str | None) -> None:
+    """Stop that Apache, once the requests it has are answered."""
+    manage.control(configuration, "graceful-stop", program)
+
+
+@cli.command("restart")
+@CONFIGURATION
+@PROGRAM
+def restart(configuration: Path, program: str | None) -> None:
+    """Have that Apache read its configuration again, and interrupt no request."""
+    manage.control(configuration, "graceful", program)
+
+
+@cli.command("version")
+def version_command() -> None:
+    """Print what this installation is made of."""
+    for name, text in manage.versions():
+        click.echo(f"{name + ':':<10} {text}")
+
+
 def require_readable(what: target.Site | target.Application, account: readable.Account | None) -> None:
     """Refuse a site or an environment that Apache's children could not read."""
     if isinstance(what, target.Site):
@@ -158,6 +228,12 @@ def summary(file: Path) -> str:
     return text.partition("\n")[0]
 
 
+def _own_name() -> str:
+    """`kukulkan`, or `mod_python` if it was called by that name."""
+    name = Path(sys.argv[0]).name
+    return name if name == "mod_python" else "kukulkan"
+
+
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command.
 
@@ -168,7 +244,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         0, or 1 for a failure, 2 for a wrong use: said on standard error.
     """
     try:
-        status = cli.main(args=argv, prog_name="kukulkan", standalone_mode=False)
+        status = cli.main(args=argv, prog_name=_own_name(), standalone_mode=False)
     except click.ClickException as error:
         error.show()
         return error.exit_code
