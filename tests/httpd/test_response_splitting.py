@@ -195,5 +195,10 @@ def test_harmless_text_arrives(site):
         assert site.get(f"x?{query}").headers[header] == "benign"
     assert site.get("x?member,content_type,,").headers["Content-Type"] == "benign"
     with site.connect() as c:
-        print(c.send(f"GET {site.prefix}x?function,redirect,, HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n".encode()), c.read_all())
+        print(
+            c.send(
+                f"GET {site.prefix}x?function,redirect,, HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n".encode()
+            ),
+            c.read_all(),
+        )
     assert site.get("x?function,redirect,,").headers["Location"] == "benign"
