@@ -9,6 +9,7 @@
 #include <apr_strings.h>
 
 #include "config.h"
+#include "py_child.h"
 #include "py_dispatch.h"
 #include "py_exports.h"
 #include "py_preflight.h"
@@ -97,7 +98,7 @@ static int add_versions(apr_pool_t *pconf, apr_pool_t *plog, apr_pool_t *ptemp, 
 
 static void child_init(apr_pool_t *pchild, server_rec *s)
 {
-    mp_dispatch_start(pchild, s);
+    mp_child_start(pchild, s);
     mp_exports_start();
 }
 

@@ -21,7 +21,4 @@ int mp_has_added_handlers(request_rec *r, mp_phase phase);
 /* Has the PythonCleanupHandler run when r's pool ends. */
 void mp_dispatch_cleanup_later(request_rec *r);
 
-/* Starts Python in a child, runs the PythonImports, and arranges for the end. */
-void mp_dispatch_start(apr_pool_t *pchild, server_rec *s);
-
 #endif
