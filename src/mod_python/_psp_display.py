@@ -17,7 +17,7 @@ h1 {{ font-size: 1.3em; overflow-wrap: anywhere }}
 table {{ border-collapse: collapse; width: 100%; table-layout: fixed }}
 th {{ text-align: left; padding: .3em .8em; border-bottom: 2px solid #888 }}
 td {{ vertical-align: top; padding: .1em .8em; border-bottom: 1px solid #e4e4e0 }}
-th:first-child, td:first-child {{ width: 3em; text-align: right; color: #777 }}
+th:first-child, td:first-child {{ width: 3em; text-align: right; color: #777; font-size: 13px; padding-left: 0 }}
 pre {{ font: 13px/1.5 ui-monospace, monospace; margin: 0; white-space: pre-wrap; overflow-wrap: anywhere }}
 td + td + td {{ background: #f4f4f2 }}
 @media (prefers-color-scheme: dark) {{
