@@ -11,7 +11,7 @@ import pytest
 from plugins.process import wait_for
 from reliability import mix
 
-RESTARTS = 8
+RESTARTS = 15
 FULL_RESTARTS = 1100
 #: Restarts after which the parent has reserved what it needs.
 WARMING = 5
@@ -19,7 +19,7 @@ FULL_WARMING = 100
 #: KiB that the parent may have grown by at the end.
 LIMIT = 2048
 
-SECONDS = 8
+SECONDS = 10
 FULL_SECONDS = 120
 #: Seconds between two restarts under load.
 PERIOD = 2

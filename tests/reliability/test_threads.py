@@ -6,7 +6,7 @@ import time
 
 from reliability import mix
 
-SECONDS = 15
+SECONDS = 60
 FULL_SECONDS = 600
 INTERPRETERS = 4
 #: Seconds between two changes of the modules.
