@@ -53,6 +53,22 @@ def test_redirect(httpd):
     assert site.head("x").status_code == 302
 
 
+def test_redirect_keeps_headers(httpd):
+    """What the program has set is sent, cookies for example; what it has written is not."""
+    code = """
+        from mod_python import util
+
+        def handler(req):
+            req.headers_out["Set-Cookie"] = "spam=eggs"
+            req.write("written", 0)
+            util.redirect(req, "/home")
+        """
+    response = httpd.site("SetHandler python-program\nPythonHandler go", {"go.py": code}).get("x")
+    assert (response.status_code, response.headers["Location"]) == (302, "/home")
+    assert response.headers["Set-Cookie"] == "spam=eggs"
+    assert "written" not in response.text
+
+
 def test_redirect_permanently(httpd):
     """301, with a text of the program's own."""
     response = redirecting(httpd, "'http://www.example.com/x', permanent=1, text='gone'").get("x")
