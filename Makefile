@@ -27,13 +27,19 @@ SOURCES := meson.build pyproject.toml $(wildcard core/*) include/mod_python.h sc
 	$(shell find src -name __pycache__ -prune -o -print)
 C_FILES := $(wildcard core/*.[ch] include/*.h)
 
-.PHONY: help serve test test-asan lint format bench bench-peers bench-instructions docs build clean
+.PHONY: help serve test test-asan soak stress restarts faults fuzz lint format bench bench-peers bench-instructions docs build clean
 .SUFFIXES:
 
 help:
 	@echo 'make serve      build, then serve examples/ on http://127.0.0.1:$(PORT)/ until Ctrl-C'
 	@echo 'make test       build, then run every test'
 	@echo 'make test-asan  the same with the module under AddressSanitizer and UBSan'
+	@echo 'make soak       many requests of every kind: nothing grows'
+	@echo 'make stress     many threads, several interpreters, modules that change'
+	@echo 'make restarts   graceful restarts: alone, and under load'
+	@echo 'make faults     what goes wrong in a child or at a client'
+	@echo 'make fuzz       parsers and streams on what a fuzzer makes up'
+	@echo '                each of these five a little; with ARGS=--full as docs/reliability.md says'
 	@echo 'make lint       check formatting, style and types'
 	@echo 'make format     format the sources'
 	@echo 'make bench      measure, as ratios to a C module'
@@ -56,6 +62,26 @@ test-asan:
 	@$(MAKE) build $(ASAN_VENV)/.group-test VENV=$(ASAN_VENV) \
 		SETUP_ARGS='$(SANITIZE)'
 	KUKULKAN_ASAN=1 $(ASAN_VENV)/bin/python $(PYTEST) $(ARGS)
+
+# Each also with ARGS=--full, as long as docs/reliability.md says.
+RELIABILITY = $(BIN)/python -m pytest -rA -n $(RELIABILITY_JOBS) --dist load
+RELIABILITY_JOBS = 0
+soak: build $(VENV)/.group-test
+	$(RELIABILITY) tests/reliability/test_soak.py $(ARGS)
+
+stress: build $(VENV)/.group-test
+	$(RELIABILITY) tests/reliability/test_threads.py $(ARGS)
+
+restarts: build $(VENV)/.group-test
+	$(RELIABILITY) tests/reliability/test_restarts.py $(ARGS)
+
+faults: RELIABILITY_JOBS = $(JOBS)
+faults: build $(VENV)/.group-test
+	$(RELIABILITY) tests/reliability/test_faults.py tests/reliability/test_forks_and_threads.py $(ARGS)
+
+fuzz: RELIABILITY_JOBS = 2
+fuzz: build $(VENV)/.group-test $(VENV)/.group-fuzz
+	$(RELIABILITY) tests/reliability/test_fuzz.py $(ARGS)
 
 lint: $(VENV)/.group-lint
 	$(BIN)/ruff check .
