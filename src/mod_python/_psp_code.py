@@ -45,12 +45,12 @@ def compile_page(page: _psp.Page) -> Compiled:
     """
     places = _Places(page)
     text = "".join(f"{line.text}\n" for line in page.source)
+    if "\0" in text:  # which versions of Python report differently, and without a place
+        raise SyntaxError("a page cannot contain null bytes", (page.file, 1, None, None))
     try:
         tree = ast.parse(text, page.file)
     except SyntaxError as error:
         raise places.translated(error) from None
-    except ValueError as error:  # a NUL
-        raise SyntaxError(str(error), (page.file, 1, None, None)) from None
     for node in ast.walk(tree):
         if isinstance(node, ast.Call) and page.source[node.lineno - 1].is_write:
             _format(node)

@@ -90,6 +90,8 @@ def current(name: str, seen: dict[str, ModuleType] | None) -> ModuleType:
         if seen is not None:
             seen.update(known.modules)
         return known.modules[name]
+    if known is not None and not seen:
+        _unchanged.pop(name, None)  # it would keep modules that have been replaced
     generation = _generation  # of before: it may grow from here on
     module = sys.modules.get(name)
     if module is None or is_half_done(module):

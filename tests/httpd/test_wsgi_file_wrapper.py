@@ -84,7 +84,7 @@ NO_FILES = {
     "StringIO": "file = io.BytesIO(b'0123456789')",
     "gzip": (
         "store = tempfile.NamedTemporaryFile()\n"
-        "gzip.open(store.name, 'wb').write(b'0123456789')\n"
+        "with gzip.open(store.name, 'wb') as packed:\n    packed.write(b'0123456789')\n"
         "file = gzip.open(store.name)"
     ),
     "pipe": "read, write = os.pipe()\nos.write(write, b'0123456789')\nos.close(write)\nfile = open(read, 'rb')",
