@@ -76,7 +76,7 @@ def test_redirect_permanently(httpd):
     assert response.headers["Location"] == "http://www.example.com/x"
 
 
-def test_redirect_keeps_headers(httpd):
+def test_redirect_keeps_cookies(httpd):
     """What the program has set before, cookies for instance, is sent too."""
     before = "req.headers_out.add('Set-Cookie', 'a=1'); req.headers_out.add('Set-Cookie', 'b=2')"
     response = redirecting(httpd, "'/x'", before=before).get("x")
