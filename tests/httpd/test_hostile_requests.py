@@ -1,7 +1,6 @@
 """What clients, and who may write .htaccess files, cannot do (SECURITY.md)."""
 
 import re
-import subprocess
 
 import pytest
 
@@ -103,8 +102,7 @@ def test_interpreters_cannot_be_made_by_clients(httpd):
 
 def listed(httpd):
     """Each directive of the module, with what Apache says about where it may stand."""
-    command = httpd.unstarted().process.command("-L")
-    listing = subprocess.run(command, capture_output=True, text=True, check=True).stdout
+    listing = httpd.unstarted().directives()
     found = re.findall(r"^(Python\w+) \(mod_python.c\)\n.*\n\t(.*)$", listing, re.MULTILINE)
     assert len(found) > 30
     return dict(found)
@@ -142,19 +140,24 @@ def test_directives_of_the_server_are_refused_in_htaccess(httpd):
 KINDS = ["None", "AuthConfig", "FileInfo", "Indexes", "Limit", "Options"]
 
 
+# The module that line_of() names, with whatever handler a directive looks for in it.
+ANY_HANDLER = """
+    def __getattr__(name):
+        return lambda req: 0
+    """
+
+
 @pytest.mark.only_mpm("event")
 @pytest.mark.parametrize("kind", KINDS)
 def test_override(httpd, kind):
-    """`Override: not None`, says the manual: with None the file is not even read."""
+    """`Override: not None`, says the manual: with None the file is not even read, and
+    with any other all of them are allowed."""
     names = [name for name, where in listed(httpd).items() if ".htaccess" in where]
     assert {"PythonHandler", "PythonPath", "PythonDebug"} <= set(names)
     server = httpd(f'<Directory "${{htdocs}}">\nAllowOverride {kind}\n</Directory>')
     for name in names:
-        site = server.site(line_of(name), {"page.txt": "a page\n"})
-        assert site.get("page.txt").text == "a page\n" or kind != "None", name
-        for record in server.error_log.find("not allowed here"):
-            pytest.fail(f"{name}: {record.message}")
-        server.error_log._expected += server.error_log.find("KK01")
+        site = server.site(line_of(name), {"page.txt": "a page\n", "x.py": ANY_HANDLER})
+        assert site.get("page.txt").text == "a page\n", name
 
 
 @pytest.mark.only_mpm("event")

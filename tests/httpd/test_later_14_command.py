@@ -11,7 +11,7 @@ from pathlib import Path
 import httpx
 import pytest
 
-from plugins.installation import PATIENCE
+from plugins.installation import PATIENCE, sanitizer_environ
 from plugins.process import free_port
 
 DEADLINE = 20 * PATIENCE
@@ -33,6 +33,16 @@ def wait_until(condition):
     while not condition():
         assert time.monotonic() < deadline
         time.sleep(0.01)
+
+
+@pytest.fixture(autouse=True)
+def _sanitizers(monkeypatch):
+    """The command passes its environment on to the Apache that it starts."""
+    with tempfile.TemporaryDirectory(prefix="kukulkan-test-") as name:
+        Path(name).chmod(0o777)  # Apache's children write reports there
+        for variable, value in sanitizer_environ(Path(name)).items():
+            monkeypatch.setenv(variable, value)
+        yield
 
 
 @pytest.fixture

@@ -120,14 +120,22 @@ class Httpd(Client):
 
     def configtest(self) -> tuple[int, str]:
         """The exit status of `httpd -t` and what it said."""
-        done = subprocess.run(
-            self.process.command("-t"),
+        done = self._ask("-t")
+        return done.returncode, done.stderr
+
+    def directives(self) -> str:
+        """All directives of its modules, and where they may stand: `httpd -L`."""
+        return self._ask("-L").stdout
+
+    def _ask(self, option: str) -> subprocess.CompletedProcess[str]:
+        """Runs httpd with an option that makes it answer instead of serving."""
+        return subprocess.run(
+            self.process.command(option),
             env=self.process.environ(),
             capture_output=True,
             text=True,
             check=False,
         )
-        return done.returncode, done.stderr
 
     def site(self, htaccess: str = "", files: Files | None = None) -> Site:
         """A new directory below the document root with an .htaccess file and files."""
