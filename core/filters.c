@@ -1,8 +1,12 @@
 #include "filters.h"
 
+#include <errno.h>
+#include <unistd.h>
+
 #include <http_log.h>
 #include <http_protocol.h>
 #include <apr_hash.h>
+#include <apr_portable.h>
 #include <apr_strings.h>
 
 APLOG_USE_MODULE(python);
@@ -12,6 +16,9 @@ APLOG_USE_MODULE(python);
 /* What Apache knows the filters of req.register_*_filter() by, whatever they are called:
  * its register cannot be added to while requests run. */
 #define OWN_NAME "mod_python"
+
+/* Bytes of a file that are read at once where a view of them is asked for. */
+#define FILE_BLOCK 65536
 
 /* Life cycle */
 
@@ -193,6 +200,17 @@ int mp_filter_at_hand(const mp_filter_context *context)
             APR_BUCKET_IS_POOL(bucket) || APR_BUCKET_IS_IMMORTAL(bucket));
 }
 
+/* A file is not mapped: that costs more than reading it, and ends the process if somebody
+ * truncates the file meanwhile. */
+static apr_status_t read_bucket(apr_bucket *bucket, const char **data, apr_size_t *size)
+{
+    if (APR_BUCKET_IS_FILE(bucket)) {
+        apr_bucket_file_enable_mmap(bucket, 0);
+        apr_bucket_file_set_buf_size(bucket, FILE_BLOCK);
+    }
+    return apr_bucket_read(bucket, data, size, APR_BLOCK_READ);
+}
+
 apr_status_t mp_filter_peek(mp_filter_context *context, const char **data, apr_size_t *size)
 {
     for (;;) {
@@ -214,7 +232,7 @@ apr_status_t mp_filter_peek(mp_filter_context *context, const char **data, apr_s
             APR_BUCKET_REMOVE(bucket);
             mp_filter_append(context, bucket);
             rv = mp_filter_forward(context);
-        } else if ((rv = apr_bucket_read(bucket, data, size, APR_BLOCK_READ)) == APR_SUCCESS) {
+        } else if ((rv = read_bucket(bucket, data, size)) == APR_SUCCESS) {
             if (*size) {
                 return APR_SUCCESS;
             }
@@ -236,6 +254,46 @@ void mp_filter_consume(mp_filter_context *context, apr_size_t size)
     }
     apr_bucket_delete(bucket);
     context->consumed += (apr_off_t)size;
+}
+
+/* What a buffer of APR's holds is in no file yet. */
+apr_size_t mp_filter_file_at_hand(const mp_filter_context *context)
+{
+    const apr_bucket *bucket;
+    const apr_bucket_file *file;
+
+    if (context->at_end || APR_BRIGADE_EMPTY(context->in)) {
+        return 0;
+    }
+    bucket = APR_BRIGADE_FIRST(context->in);
+    if (!APR_BUCKET_IS_FILE(bucket)) {
+        return 0;
+    }
+    file = bucket->data;
+    return apr_file_flags_get(file->fd) & APR_FOPEN_BUFFERED ? 0 : bucket->length;
+}
+
+apr_status_t mp_filter_read_file(mp_filter_context *context, char *buffer, apr_size_t *size)
+{
+    apr_bucket *bucket = APR_BRIGADE_FIRST(context->in);
+    const apr_bucket_file *file = bucket->data;
+    apr_os_file_t fd;
+    ssize_t got;
+
+    apr_os_file_get(&fd, file->fd);
+    do {
+        got = pread(fd, buffer, *size, bucket->start);
+    } while (got < 0 && errno == EINTR);
+    if (got < 0) {
+        return context->rv = errno;
+    }
+    *size = (apr_size_t)got;
+    if (got) {
+        mp_filter_consume(context, *size);
+    } else {
+        apr_bucket_delete(bucket);
+    }
+    return APR_SUCCESS;
 }
 
 /* Writing */

@@ -65,6 +65,13 @@ int mp_filter_at_hand(const mp_filter_context *context);
 /* Takes size bytes of what mp_filter_peek() gave. */
 void mp_filter_consume(mp_filter_context *context, apr_size_t size);
 
+/* Bytes of a file that come next; 0 if it is something else that does. */
+apr_size_t mp_filter_file_at_hand(const mp_filter_context *context);
+
+/* Reads at most *size bytes of that file into buffer, and takes them; *size becomes their
+ * number, 0 where the file has become shorter. May block. */
+apr_status_t mp_filter_read_file(mp_filter_context *context, char *buffer, apr_size_t *size);
+
 /* Whether a write of size bytes would be a mere copy, that cannot block. */
 int mp_filter_fits(const mp_filter_context *context, apr_size_t size);
 

@@ -173,6 +173,30 @@ static PyObject *take_held(mp_filter *self, Py_ssize_t limit)
     return first;
 }
 
+/* At most limit bytes of the file that is next; b"" where it ends early, NULL with an
+ * exception. */
+static PyObject *read_file(mp_filter_context *context, apr_size_t limit)
+{
+    PyObject *bytes = PyBytes_FromStringAndSize(NULL, (Py_ssize_t)limit);
+    apr_size_t size = limit;
+    mp_blocking blocking;
+
+    if (!bytes) {
+        return NULL;
+    }
+    mp_blocking_begin(&blocking, conn_of(context));
+    apr_status_t rv = mp_filter_read_file(context, PyBytes_AS_STRING(bytes), &size);
+    mp_blocking_end(&blocking);
+    if (rv != APR_SUCCESS) {
+        Py_DECREF(bytes);
+        return result_of(context, rv);
+    }
+    if (size < limit) {
+        _PyBytes_Resize(&bytes, (Py_ssize_t)size);
+    }
+    return bytes;
+}
+
 PyDoc_STRVAR(read_doc, "read($self, len=-1, /)\n--\n\n\
 Read at most len bytes from the filter before this one (manual, 4.5.5).\n\n\
 Returns bytes while there is data, at most 1 MiB at a time; b\"\" when there is\n\
@@ -196,6 +220,16 @@ static PyObject *filter_read(PyObject *op, PyObject *const *args, Py_ssize_t cou
     if (self->held) {
         return take_held(self, limit);
     }
+    if (limit < 0 || limit > MP_FILTER_BLOCK) {
+        limit = MP_FILTER_BLOCK;
+    }
+    while ((size = mp_filter_file_at_hand(context)) > 0) {
+        PyObject *block = read_file(context, size < (apr_size_t)limit ? size : (apr_size_t)limit);
+        if (!block || PyBytes_GET_SIZE(block) > 0) {
+            return block;
+        }
+        Py_DECREF(block);
+    }
     apr_status_t rv = peek(context, &data, &size);
     if (APR_STATUS_IS_EOF(rv)) {
         context->told_end = 1;
@@ -206,9 +240,6 @@ static PyObject *filter_read(PyObject *op, PyObject *const *args, Py_ssize_t cou
     }
     if (rv != APR_SUCCESS) {
         return result_of(context, rv);
-    }
-    if (limit < 0 || limit > MP_FILTER_BLOCK) {
-        limit = MP_FILTER_BLOCK;
     }
     if (size > (apr_size_t)limit) {
         size = (apr_size_t)limit;

@@ -80,6 +80,27 @@ def test_read_block(httpd, arguments):
     assert sum(sizes) == 3000001 and max(sizes) <= 1 << 20
 
 
+@pytest.mark.parametrize("method", ["read", "readline"])
+def test_file_that_is_truncated(httpd, method):
+    """What is there is read, then the stream ends: no file is mapped, which would end the process."""
+    code = f"""
+        import os
+
+        def outputfilter(filter):
+            filter.write(filter.{method}())
+            os.truncate(filter.req.filename, (1 << 20) + 10)
+            while data := filter.{method}():
+                filter.write(data)
+            if data is None:
+                filter.close()
+        """
+    server = httpd(LIB + "PythonOutputFilter spam SPAM", {"lib/spam.py": code})
+    page = (b"x" * 63 + b"\n") * (3 << 14)
+    site = server.site("SetOutputFilter SPAM", {"page.txt": page})
+    (site.directory / "page.txt").chmod(0o666)
+    assert site.get("page.txt").content == page[: (1 << 20) + 10]
+
+
 def test_read_gives_bytes(httpd):
     """The data is bytes whatever the page's charset."""
     page = bytes(range(256))
