@@ -420,19 +420,20 @@ static PyObject *length_fault(const request_rec *r, const mp_body_out *out)
 static PyObject *send_all(mp_request *self, PyObject *blocks)
 {
     request_rec *r = started(self);
-    mp_body_out *out = &self->context->out;
+    mp_body_out *out;
     apr_off_t total = 0;
     const char *data;
     Py_ssize_t size;
 
-    for (Py_ssize_t i = 0; r && i < PyTuple_GET_SIZE(blocks); i++) {
+    if (!r) {
+        return NULL;
+    }
+    out = &self->context->out;
+    for (Py_ssize_t i = 0; i < PyTuple_GET_SIZE(blocks); i++) {
         if (block_data(PyTuple_GET_ITEM(blocks, i), &data, &size) != 0) {
             return NULL;
         }
         total += size;
-    }
-    if (!r) {
-        return NULL;
     }
     if (missing(r, out, total)) {
         return PyLong_FromLongLong((long long)missing(r, out, total)); /* an error page may do */

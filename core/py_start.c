@@ -16,16 +16,31 @@ static const char *parent(apr_pool_t *pool, const char *path)
     return slash && slash != path ? apr_pstrmemdup(pool, path, (apr_size_t)(slash - path)) : NULL;
 }
 
-const char *mp_python_site_packages(apr_pool_t *pool)
+/* The path of mod_python.so; NULL if the system does not tell. */
+static const char *own_path(void)
 {
     Dl_info info;
-    const char *package;
 
-    if (!dladdr((void *)(uintptr_t)mp_python_site_packages, &info) || !info.dli_fname) {
-        return NULL;
-    }
-    package = parent(pool, info.dli_fname);
+    return dladdr((void *)(uintptr_t)own_path, &info) ? info.dli_fname : NULL;
+}
+
+const char *mp_python_site_packages(apr_pool_t *pool)
+{
+    const char *path = own_path();
+    const char *package = path ? parent(pool, path) : NULL;
+
     return package ? parent(pool, package) : NULL;
+}
+
+/* At exit() APR unloads modules while threads of Python's, and those that ended it, may still
+ * be in their code. */
+static void stay_loaded(void)
+{
+    const char *path = own_path();
+
+    if (path) {
+        dlopen(path, RTLD_NOW | RTLD_NOLOAD | RTLD_NODELETE);
+    }
 }
 
 static const char *python_in(apr_pool_t *pool, const char *prefix)
@@ -99,6 +114,7 @@ int mp_python_initialize(apr_pool_t *pool, const char *program, int optimize, co
 {
     PyStatus status;
 
+    stay_loaded();
     /* Of the environment only PYTHONPATH and what tunes the interpreter count: the
      * installation is known. */
     unsetenv("PYTHONHOME");

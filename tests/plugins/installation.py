@@ -4,6 +4,7 @@ Apache is the one the module was built for (`mod_python.version`); HTTPD in the
 environment overrides it. The module is that of the environment pytest runs in.
 """
 
+import atexit
 import functools
 import importlib.util
 import os
@@ -11,11 +12,12 @@ import re
 import shutil
 import subprocess
 import sysconfig
+import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 
 MODULE = Path(sysconfig.get_path("platlib"), "mod_python", "mod_python.so")
-SUPPRESSIONS = Path(__file__).with_name("leaks.supp")
+ROOTS = Path(__file__).with_name("lsan_roots.c")
 SANITIZED = os.environ.get("KUKULKAN_ASAN") == "1"
 # Everything is several times slower under the sanitizers.
 PATIENCE = 6 if SANITIZED else 1
@@ -77,18 +79,27 @@ def sanitizer_environ(logs: Path) -> dict[str, str]:
     """What Apache's environment needs for a module built with the sanitizers.
 
     Their reports become files `logs/sanitizer.*`. Leaks are those of each process at its
-    end, but for those of Apache and its libraries that leaks.supp names. The blocks of
-    dynamic thread-local storage are not looked for: where a thread ends meanwhile, that
-    crashes LeakSanitizer (GCC 12: "Tracer caught signal 11").
+    end. The blocks of dynamic thread-local storage are not looked for: where a thread ends
+    meanwhile, that crashes LeakSanitizer (GCC 12: "Tracer caught signal 11").
     """
     if not SANITIZED:
         return {}
-    libraries = (_output("gcc", f"-print-file-name=lib{name}.so") for name in ("asan", "ubsan"))
+    libraries = [_output("gcc", f"-print-file-name=lib{name}.so") for name in ("asan", "ubsan")]
     options = f"log_path={logs}/sanitizer:print_stacktrace=1"
     return {
-        "LD_PRELOAD": " ".join(os.path.realpath(path) for path in libraries),
+        "LD_PRELOAD": " ".join(map(os.path.realpath, [*libraries, _lsan_roots()])),
         "ASAN_OPTIONS": f"{options}:detect_leaks=1:intercept_tls_get_addr=0",
-        "LSAN_OPTIONS": f"suppressions={SUPPRESSIONS}:print_suppressions=0",
         "UBSAN_OPTIONS": options,
         "PYTHONMALLOC": "malloc",
     }
+
+
+@functools.cache
+def _lsan_roots() -> Path:
+    """The library made of lsan_roots.c, where every user can read it; it goes with the process."""
+    directory = Path(tempfile.mkdtemp(prefix="kukulkan-lsan-"))
+    atexit.register(shutil.rmtree, directory)
+    directory.chmod(0o755)
+    library = directory / "lsan_roots.so"
+    _output("gcc", "-shared", "-fPIC", "-O1", "-o", str(library), str(ROOTS))
+    return library
