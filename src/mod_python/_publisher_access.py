@@ -234,7 +234,7 @@ def _evaluate(function: FunctionType, name: str) -> Any:
 def _assigned(code: CodeType, name: str) -> tuple[Any, bool] | None:
     """The constant, or the code of the function, that is assigned to a local variable in one
     place only; and whether it is such code. None: it is anything else."""
-    instructions = [each for each in dis.get_instructions(code) if each.opname not in ("NOP", "EXTENDED_ARG")]
+    instructions, targets = _instructions(code)
     stores = [index for index, each in enumerate(instructions) if _stores(each, name)]
     if len(stores) != 1 or not _stores_first(instructions[stores[0]], name):
         return None
@@ -243,13 +243,27 @@ def _assigned(code: CodeType, name: str) -> tuple[Any, bool] | None:
         if instructions[index].arg in (1, 2):  # defaults
             return None
         index -= 1
+    # Where a jump leads to behind the value, as of `a and 1`, there is another value.
     made = instructions[index]
     if made.opname == "MAKE_FUNCTION" and index > 0 and isinstance(instructions[index - 1].argval, CodeType):
         has_defaults = (made.arg or 0) & 3  # up to 3.12
-        return None if has_defaults else (instructions[index - 1].argval, True)
+        is_either = not targets.isdisjoint(range(index, stores[0] + 1))
+        return None if has_defaults or is_either else (instructions[index - 1].argval, True)
     if made.opname in ("LOAD_CONST", "LOAD_SMALL_INT", "LOAD_CONST_IMMORTAL"):
-        return made.argval, False
+        return None if stores[0] in targets else (made.argval, False)
     return None
+
+
+def _instructions(code: CodeType) -> tuple[list[dis.Instruction], set[int]]:
+    """Those that do something, and at which of them jumps arrive."""
+    instructions: list[dis.Instruction] = []
+    targets: set[int] = set()
+    for each in dis.get_instructions(code):
+        if each.is_jump_target:
+            targets.add(len(instructions))
+        if each.opname not in ("NOP", "EXTENDED_ARG"):
+            instructions.append(each)
+    return instructions, targets
 
 
 def _stores(instruction: dis.Instruction, name: str) -> bool:

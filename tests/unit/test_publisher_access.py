@@ -434,6 +434,26 @@ def nested_loop(req):
     return None
 
 
+def nested_either(req):
+    __auth__ = 0 if req.user else 1
+    return __auth__
+
+
+def nested_and(req):
+    __access__ = req and 1
+    return __access__
+
+
+def nested_or(req):
+    __auth__ = ALLOWED or 1
+    return __auth__
+
+
+def nested_either_function(req):
+    __auth__ = (lambda req, user, passwd: False) if req else (lambda req, user, passwd: True)
+    return __auth__
+
+
 UNKNOWABLE = [
     nested_dict,
     nested_list,
@@ -443,6 +463,10 @@ UNKNOWABLE = [
     nested_decorated,
     nested_closure,
     nested_loop,
+    nested_either,
+    nested_and,
+    nested_or,
+    nested_either_function,
 ]
 
 
