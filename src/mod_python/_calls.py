@@ -137,6 +137,10 @@ class Parameters:
                 keywords[name] = value
 
 
+#: Attributes with which an instance takes something else than others of its class: that of a
+#: class that decorates functions, with functools.update_wrapper(), takes what its function does.
+_OWN_SIGNATURE = frozenset(("__wrapped__", "__signature__"))
+
 #: What a function without parameters takes.
 NO_PARAMETERS = Parameters()
 _of_functions: "WeakKeyDictionary[Any, Parameters]" = WeakKeyDictionary()
@@ -172,7 +176,11 @@ def parameters_of(function: Callable[..., Any]) -> Parameters:
         return _inspect(function, _first_of(code)) if code else NO_PARAMETERS
     method = function if isinstance(function, MethodType) else type(function).__call__
     code = getattr(method, "__func__", method)
-    return _known(_of_methods, code, function) if _is_python(code) else _inspect(function, None)
+    if not _is_python(code):
+        return _inspect(function, None)
+    if method is not function and not _OWN_SIGNATURE.isdisjoint(getattr(function, "__dict__", ())):
+        return _inspect(function, _first_of(code))
+    return _known(_of_methods, code, function)
 
 
 def _is_python(code: Any) -> bool:

@@ -23,7 +23,7 @@ from weakref import WeakKeyDictionary
 import _apache
 
 from mod_python import _passwords
-from mod_python._calls import settled
+from mod_python._calls import OF_C, settled
 from mod_python._errors import SERVER_RETURN
 
 __all__ = ["Gate", "nested_in"]
@@ -162,45 +162,40 @@ def _title(thing: Any) -> str:
 
 def nested_in(thing: Any) -> dict[str, Any]:
     """Those of NAMES that are defined in the body of a function, of a method, of a callable
-    instance's __call__, and of the functions that these wrap.
+    instance's __call__, and of the functions that these wrap; the outermost of each.
 
     Raises:
         TypeError: One cannot be evaluated without running the body.
     """
-    function = _function_of(thing)
-    if function is None:
-        return {}
-    nested = _nested.get(function)
-    if nested is None:
-        nested = {}
-        for each in _with_wrapped(function):
-            for name in NAMES:
-                if name in _locals(each.__code__) and name not in nested:
-                    nested[name] = _evaluate(each, name)
-        _nested[function] = nested
-    return nested
+    found: dict[str, Any] = {}
+    for function in _functions_of(thing):
+        nested = _nested.get(function)
+        if nested is None:
+            names = _locals(function.__code__).intersection(NAMES)
+            nested = _nested[function] = {name: _evaluate(function, name) for name in names}
+        found = nested | found
+    return found
 
 
-def _function_of(thing: Any) -> FunctionType | None:
-    """The function of Python that is called when this is, if it is one."""
-    while isinstance(thing, functools.partial):
-        thing = thing.func
-    if isinstance(thing, MethodType):
-        thing = thing.__func__
-    elif isinstance(thing, functools._lru_cache_wrapper):
-        thing = thing.__wrapped__
-    elif not isinstance(thing, FunctionType | type) and callable(thing):
-        thing = type(thing).__call__
-    return thing if isinstance(thing, FunctionType) else None
-
-
-def _with_wrapped(function: FunctionType) -> Iterator[FunctionType]:
-    seen: set[int] = set()
-    current: FunctionType | None = function
-    while current is not None and id(current) not in seen:
-        seen.add(id(current))
-        yield current
-        current = _function_of(getattr(current, "__wrapped__", None))
+def _functions_of(thing: Any) -> Iterator[FunctionType]:
+    """The functions of Python that are called when this is, the outermost first."""
+    seen: list[Any] = []
+    waiting = [thing]
+    while waiting:
+        each = waiting.pop(0)
+        if not callable(each) or isinstance(each, type) or any(each is other for other in seen):
+            continue
+        seen.append(each)
+        if isinstance(each, FunctionType):
+            yield each
+        elif isinstance(each, MethodType):
+            waiting.append(each.__func__)
+        elif isinstance(each, functools.partial):
+            waiting.append(each.func)
+        elif not isinstance(each, OF_C):
+            waiting.append(type(each).__call__)
+        # What functools.update_wrapper() has left there.
+        waiting.append(getattr(each, "__dict__", {}).get("__wrapped__"))
 
 
 def _locals(code: CodeType) -> set[str]:

@@ -8,7 +8,8 @@ What may be come to:
   for what objects of the site's own classes inherit, and for attributes of objects whose
   classes are from there. Values are published, wherever they are from, as text.
 - Only objects of classes that Python code of the site defines are traversed: no
-  functions, no methods, no classes, nothing of built-in types.
+  functions, no methods, no classes, nothing of built-in types, and nothing that stands
+  for a function, as functools.update_wrapper() marks it.
 - A module that has an `__all__` publishes what that names, and only that, wherever it is
   from; still no module, and no function of C.
 """
@@ -144,6 +145,9 @@ def _is_published(module: ModuleType, thing: Any, package: str | None) -> bool:
 
 def _is_traversed(module: ModuleType, thing: Any, package: str | None) -> bool:
     """Whether names may lead on from this."""
+    # What stands for a function is none of the others: it keeps that undecorated, as `f`.
+    if "__wrapped__" in getattr(thing, "__dict__", ()):
+        return False
     return not isinstance(thing, _ENDS) and _is_own(module, type(thing).__module__, package)
 
 

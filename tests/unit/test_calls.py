@@ -125,6 +125,23 @@ def test_all_missing_arguments_are_named(calls, call):
     assert caught.value.names == ["a", "b", "d"]
 
 
+def test_what_a_class_decorates(call):
+    """Each of its objects takes the fields of its own function."""
+
+    class Decorated:
+        def __init__(self, function):
+            functools.update_wrapper(self, function)
+
+        def __call__(self, *args, **kwargs):
+            return self.__wrapped__(*args, **kwargs)
+
+    first = Decorated(lambda req, name: (req, name))
+    second = Decorated(lambda size="1", **rest: (size, rest))
+    for _ in range(2):
+        assert call(first, name="x", size="2", self="s") == (REQ, "x")
+        assert call(second, name="x", size="2", self="s") == ("2", {"name": "x", "req": REQ})
+
+
 def test_rest_goes_to_kwargs(call):
     """With the request, if it has no parameter of its own."""
     assert call(lambda name, **rest: (name, rest), name="a", b="1", **{"c-d": "2"}) == (

@@ -291,6 +291,11 @@ def nested_in_cell(req):
     return lambda: __auth__
 
 
+def constant_true(req):
+    __auth__ = 1
+    return __auth__
+
+
 class Page:
     def method(self, req):
         def __auth__(req, user, passwd):
@@ -299,6 +304,23 @@ class Page:
         return __auth__
 
     __call__ = method
+
+
+class Decorated:
+    """A decorator that is a class."""
+
+    def __init__(self, function):
+        functools.update_wrapper(self, function)
+
+    def __call__(self, *args):
+        return self.__wrapped__(*args)
+
+    def __get__(self, instance, owner):
+        return types.MethodType(self, instance)
+
+
+class DecoratedPage:
+    method = Decorated(Page.method)
 
 
 NESTED = [
@@ -312,6 +334,12 @@ NESTED = [
     functools.partial(nested_function),
     functools.cache(nested_function),
     functools.wraps(nested_function)(lambda *args: None),
+    functools.wraps(nested_function)(functools.partial(print)),
+    functools.cache(functools.wraps(nested_function)(lambda *args: None)),
+    Decorated(nested_function),
+    Decorated(functools.cache(nested_function)),
+    functools.wraps(nested_function)(Decorated(constant_true)),
+    DecoratedPage().method,
 ]
 
 
@@ -323,15 +351,17 @@ def test_nested_functions(enter, function):
     assert enter(function, authorization=EGGS)[0] == PASSED
 
 
+def test_nested_in_what_a_class_decorates(enter):
+    """Each of its objects has the checks of its own function."""
+    assert enter(Decorated(constant_true))[0] == PASSED
+    assert enter(Decorated(nested_function))[0] == UNAUTHORIZED
+    assert enter(Decorated(constant_true))[0] == PASSED
+
+
 def test_nested_realm(enter):
     """Of the same function."""
     _, req = enter(nested_function)
     assert req.err_headers_out["WWW-Authenticate"] == 'Basic realm="Nested"'
-
-
-def constant_true(req):
-    __auth__ = 1
-    return __auth__
 
 
 def constant_false(req, name="x"):

@@ -124,6 +124,18 @@ PAGE = """
         def __getattr__(self, name):
             return f"any {name}"
 
+    class Members:
+        def __init__(self, function):
+            self.function = function
+            functools.update_wrapper(self, function)
+
+        def __call__(self):
+            return "members only"
+
+    @Members
+    def members():
+        return "everybody"
+
     root = Root()
     root.child = Root()
     shouting = Strings("text")
@@ -269,6 +281,7 @@ def test_values(find, path, expected):
     [
         ("decorated", "decorated"),
         ("cached", "cached"),
+        ("members", "members only"),
         ("partial", "page"),
         ("lambda_", "lambda"),
         ("helper", "helped"),
@@ -328,6 +341,8 @@ HOSTILE = {
     "root/method/im_self": "method",
     "partial/func": "partial",
     "cached/cache_clear": "wrapper",
+    "members/function": "what a wrapper of the site's own wraps",
+    "members/function/attribute": "what a wrapper of the site's own wraps",
     "cached/cache_info": "wrapper",
     # modules, however they are called
     "os": "module",
