@@ -6,7 +6,8 @@ What may be come to:
 - What a module imports from the standard library or from an installed package is not
   published: who writes `from subprocess import run` does not mean a page. The same goes
   for what objects of the site's own classes inherit, and for attributes of objects whose
-  classes are from there. Values are published, wherever they are from, as text.
+  classes are from there. Values are published, wherever they are from, as text; but the
+  process's environment is not, whatever its name.
 - Only objects of classes that Python code of the site defines are traversed: no
   functions, no methods, no classes, nothing of built-in types, and nothing that stands
   for a function, as functools.update_wrapper() marks it.
@@ -138,7 +139,7 @@ def _is_published(module: ModuleType, thing: Any, package: str | None) -> bool:
     Args:
         package: One that is as good as the site's own.
     """
-    if isinstance(thing, (ModuleType, *OF_C)):
+    if isinstance(thing, (ModuleType, os._Environ, *OF_C)) or thing is os.environ or thing is os.environb:
         return False
     return not callable(thing) or _is_own(module, _origin(thing), package)
 

@@ -32,7 +32,7 @@ PAGE = """
     import subprocess
     import sys
     from html import escape
-    from os import getcwd
+    from os import environ, getcwd
     from subprocess import run
 
     _SECRET = SECRET = "the-secret"
@@ -104,6 +104,7 @@ HOSTILE = [
     "page/run?args=id",
     "page/escape?s=x",
     "page/getcwd",
+    "page/environ",
     "page/print",
     "page/open?file=/etc/passwd",
     # elements

@@ -36,7 +36,7 @@ PAGE = """
     import os.path as path
     import subprocess
     from html import escape
-    from os import getcwd
+    from os import environ, environb, getcwd
     from smtplib import SMTP
     from string import Template
     from subprocess import run
@@ -88,6 +88,7 @@ PAGE = """
             self.helper = helper
             self.run = run
             self.os = os
+            self.environ = environ
             self._hidden = "hidden"
 
         def method(self, req):
@@ -361,6 +362,9 @@ HOSTILE = {
     "run": "standard library",
     "escape": "standard library",
     "getcwd": "C",
+    "environ": "of the process",
+    "environb": "of the process",
+    "root/environ": "of the process",
     "SMTP": "class of the standard library",
     "Thread": "class of the standard library",
     "thread_class": "class of the standard library",
@@ -447,11 +451,11 @@ def test_all_is_what_is_published(find, load):
     module = load(
         """
         import os
-        from os import getcwd
+        from os import environ, getcwd
         from subprocess import run
         from installed import Engine
 
-        __all__ = ["engine", "getcwd", "os", "page", "run", "_private", "missing"]
+        __all__ = ["engine", "environ", "getcwd", "os", "page", "run", "_private", "missing"]
         _private = "secret"
         engine = Engine()
         engine.other = Engine()
@@ -465,7 +469,7 @@ def test_all_is_what_is_published(find, load):
     assert find("engine", module)("x") == "x"
     assert find("engine/run", module)("x") == "x"
     assert find("engine/other/name", module) == "engine"
-    for path in ("other", "os", "os/system", "getcwd", "_private", "missing", "Engine"):
+    for path in ("other", "os", "os/system", "environ", "getcwd", "_private", "missing", "Engine"):
         assert find(path, module) == NOT_FOUND
 
 
