@@ -126,9 +126,9 @@ static const char *complaint(const char *line)
     }
     if (!ap_cstr_casecmpn(line, "Status:", 7)) {
         value += 1 + strspn(value + 1, " \t");
-        if (value[0] < '1' || value[0] > '9' || !apr_isdigit(value[1]) || !apr_isdigit(value[2]) ||
+        if (value[0] < '2' || value[0] > '9' || !apr_isdigit(value[1]) || !apr_isdigit(value[2]) ||
             apr_isdigit(value[3])) {
-            return "names no status of three digits";
+            return "names no status of three digits, from 200 on";
         }
     }
     return NULL;
@@ -211,6 +211,12 @@ static PyObject *request_scan_header(PyObject *op, PyObject *header)
     ap_set_content_type(r, NULL);
     /* Has nothing to log any more, and so does not wait for anything. */
     int status = ap_scan_script_header_err_core_ex(r, NULL, give_line, &source, APLOG_MODULE_INDEX);
+    /* As under Apache's own CGI, it is the server that says where the body ends: a script that
+     * errs would have the client take the rest for the next response. */
+    apr_table_unset(r->headers_out, "Transfer-Encoding");
+    if (!apr_table_get(r->subprocess_env, "ap_trust_cgilike_cl")) {
+        apr_table_unset(r->headers_out, "Content-Length");
+    }
     const char *location = r->status == HTTP_OK ? apr_table_get(r->headers_out, "Location") : NULL;
     return Py_BuildValue("(iN)", status, mp_str_from_fs(location));
 }

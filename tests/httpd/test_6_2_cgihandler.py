@@ -524,6 +524,7 @@ def test_corrected(httpd):
         ("X: a\rSet-Cookie: b\n\n", "contains a control character"),
         ("Status: fine\n\n", "names no status"),
         ("Status: 99\n\n", "names no status"),
+        ("Status: 100\n\n", "names no status"),
         ("Status: 2000\n\n", "names no status"),
         ("X: " + "a" * 9000 + "\n\n", "is too long"),
         ("X: a\n" * 20000, "is longer than 65536 bytes"),

@@ -10,7 +10,7 @@ PYTHON = "SetHandler python-program\nPythonHandler mod_python.cgihandler\n"
 TOKENS = """
 import os, subprocess, sys, threading, time
 from concurrent.futures import ThreadPoolExecutor
-import own
+import tokens_own as own
 token = os.environ["QUERY_STRING"]
 own.token = token
 sys.argv.append(token)
@@ -21,10 +21,10 @@ os.chdir(token)
 sys.stdout.write("Content-Type: text/plain\\n\\n")
 seen = set()
 def look():
-    import own as again
+    import tokens_own as again
     seen.add((
         os.getenv("KK_TOKEN"), os.environb[b"QUERY_STRING"].decode(), sys.argv[-1], sys.path[-1],
-        os.path.basename(os.getcwd()), again.token, sys.modules["own"].token,
+        os.path.basename(os.getcwd()), again.token, sys.modules["tokens_own"].token,
     ))
 for _ in range(5):
     look()
@@ -56,7 +56,7 @@ def many(call, count, threads=16):
 def test_scripts_at_once(httpd):
     """16 scripts at once have each their own environment, streams, arguments, path, current
     directory, modules, threads and children."""
-    site = httpd.site(PYTHON, {"tokens.py": TOKENS, "own.py": OWN})
+    site = httpd.site(PYTHON, {"tokens.py": TOKENS, "tokens_own.py": OWN})
     site.directory.chmod(0o777)
 
     def call(n):
