@@ -133,6 +133,37 @@ def test_nothing_is_left(spool, how):
     assert site.post("x", files={"f": b"alive"}).content == answer_to(b"alive")
 
 
+PART = b'--%b\r\nContent-Disposition: form-data; name="%b"\r\n\r\n%b\r\n'
+REFUSED = [
+    ("PythonOption mod_python.form.max_fields 1", PART % (BOUNDARY, b"a", b"1"), 413),
+    ("PythonOption mod_python.form.max_field_size 5", PART % (BOUNDARY, b"a", b"123456"), 413),
+    ("PythonOption mod_python.form.max_uploads 1", PART % (BOUNDARY, b'b"; filename="b', b""), 413),
+    ("PythonOption mod_python.form.max_header_size 50", PART % (BOUNDARY, b"a" * 51, b""), 413),
+    ("PythonOption mod_python.form.max_body_size 1", b"", 413),
+    ("LimitRequestBody 1000", b"", 413),
+    ("# strict", b"--" + BOUNDARY + b"\r\nX: 1\r\n\r\n", 400),
+]
+
+
+@pytest.mark.parametrize(("option", "rest", "status"), REFUSED)
+def test_nothing_is_left_of_what_is_refused(spool, option, rest, status):
+    """When the form is found to be too large, or malformed, an upload was written already."""
+    server, directory = spool
+    site = spooling(server, directory, f"{option}\n")
+    site.write("upload.py", UPLOAD.replace("FieldStorage(req)", "FieldStorage(req, strict_parsing=1)"))
+    body = HEAD + b"x" * (1 << 20) + b"\r\n" + rest + b"--" + BOUNDARY + b"--\r\n"
+    answer = site.post(
+        "x",
+        content=body,
+        headers={"Content-Type": f"multipart/form-data; boundary={BOUNDARY.decode()}"},
+    )
+    assert answer.status_code == status
+    server.expect_log("KK012[01]|KK0111|AH01587")
+    for pid in server.child_pids():
+        wait_for(lambda pid=pid: not open_files(pid, directory), "the file's end")
+    assert list(directory.iterdir()) == []
+
+
 @pytest.fixture
 def small_disk(spool):
     """The same on a disk of one megabyte."""
