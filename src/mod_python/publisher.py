@@ -141,11 +141,16 @@ _pages: dict[_Key, _Page] = {}
 
 
 def _load(req: Any) -> "tuple[ModuleType, _Page] | None":
-    """The module that a request is for, and its page; None if there is none."""
+    """The module that a request is for, and its page; None if there is none.
+
+    Raises:
+        SERVER_RETURN: HTTP_FORBIDDEN: Apache follows no symbolic links there.
+    """
     reload = bool(req._flags & FLAG_RELOAD)
     key = (req.filename, req.path_info)
     page = _pages.get(key)
-    if page is not None:
+    # What kept it had perhaps other options, or the file was no link then.
+    if page is not None and may_follow(page.path, req._allow_options):
         try:
             return _importer.load_file(page.path, reload), page
         except FileNotFoundError:

@@ -241,6 +241,30 @@ def test_links_are_followed_as_options_say(server):
     assert server.get("set/owned/link/page").text == "page"
 
 
+def test_links_are_followed_as_options_of_each_request_say(httpd):
+    """That one request might follow a link, or that there was none, is not the next one's leave."""
+    options = '<Location "/other">\nOptions -FollowSymLinks\n</Location>\n'
+    directory = (
+        '<Directory "${htdocs}/links">\nSetHandler python-program\nPythonHandler mod_python.publisher\n'
+    )
+    server = httpd(
+        f'{directory}</Directory>\nAlias "/other" "${{htdocs}}/links"\n{options}',
+        {"htdocs/links/real.py": PAGE, "htdocs/links/becomes.py": PAGE},
+    )
+    becomes = server.htdocs / "links" / "becomes.py"
+    (server.htdocs / "links" / "link.py").symlink_to("real.py")
+    for name in ("link", "becomes"):
+        assert server.get(f"links/{name}/page").text == "page"
+    assert server.get("other/becomes/page").text == "page"
+    becomes.unlink()
+    becomes.symlink_to("real.py")
+    for name in ("link", "becomes"):
+        assert server.get(f"other/{name}/page").status_code == 403
+        assert server.get(f"links/{name}/page").text == "page"
+    becomes.unlink()
+    assert server.get("other/becomes/page").status_code == 404
+
+
 def test_a_name_is_kept_only_if_it_is_there(httpd):
     """Else everybody could fill the memory."""
     site = httpd.site(
