@@ -1,6 +1,7 @@
 """The layers of core/ as STYLE has them: who may know Python, and how large a file
 may grow."""
 
+import ast
 import re
 from pathlib import Path
 
@@ -16,6 +17,11 @@ STATIC_PYTHON = re.compile(
 THREAD_STATES = re.compile(r"\bPy(?:ThreadState|InterpreterState|GILState)\w*")
 # py_exports.c has a function that returns one, as its specification wants it.
 INTERPRETERS = {"py_interp.c", "py_interp.h", "py_exports.c"}
+
+PACKAGE = sorted((ROOT / "src" / "mod_python").glob("*.py"))
+STATIC = re.compile(r"^ *static +(?!const\b|inline\b)([^;(={]*)[;={]", re.MULTILINE)
+# Tables that CPython takes as they are and never writes to.
+TABLES = re.compile(r"Py\w+(?:Def|Slot|Spec|Field|Desc)\b|\bchar \*\w*names\[")
 
 
 def code_of(path):
@@ -73,3 +79,41 @@ def test_thread_states_have_one_owner(path):
 def test_size(path):
     """No file is longer than can be read in one sitting."""
     assert len(path.read_text().splitlines()) <= MOST_LINES
+
+
+def audited():
+    """The table of state in docs/architecture.md."""
+    return (ROOT / "docs" / "architecture.md").read_text().partition("\n## State\n")[2]
+
+
+@pytest.mark.parametrize("path", CORE, ids=lambda path: path.name)
+def test_static_state_is_audited(path):
+    """What outlives a call is in the table that says what protects it."""
+    found = [text for text in STATIC.findall(code_of(path)) if not TABLES.search(text)]
+    assert not found or f"`{path.name}`" in audited(), found
+
+
+def is_state(statement):
+    """Whether a module's statement makes something that changes: a container that is not
+    written in capitals, or a lock, a counter and the like."""
+    if not isinstance(statement, ast.Assign | ast.AnnAssign) or statement.value is None:
+        return False
+    target = statement.targets[0] if isinstance(statement, ast.Assign) else statement.target
+    if not isinstance(target, ast.Name) or target.id.isupper() or target.id.lstrip("_")[:1].isupper():
+        return False
+    if isinstance(statement.value, ast.Call):
+        return ast.unparse(statement.value.func).split(".")[-1].strip("_") in MAKERS
+    return isinstance(statement.value, ast.Dict | ast.List | ast.Set) and target.id != "__all__"
+
+
+MAKERS = {
+    "Lock", "RLock", "ContextVar", "WeakKeyDictionary", "WeakValueDictionary", "count", "deque",
+    "defaultdict", "dict", "list", "set", "local", "Thread", "FileCache", "HitsCache",
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("path", PACKAGE, ids=lambda path: path.name)
+def test_state_of_the_package_is_audited(path):
+    """So is what the modules of the package keep."""
+    found = [ast.unparse(each) for each in ast.parse(path.read_text()).body if is_state(each)]
+    assert not found or f"`{path.name}`" in audited(), found
