@@ -1,5 +1,6 @@
 """PythonInterpGIL: interpreters with a GIL of their own, and how interpreters are made."""
 
+import os
 import re
 import sys
 
@@ -313,6 +314,39 @@ def test_cannot_be_made(httpd, gil, broken):
             assert server.run("return req.interpreter", config="PythonInterpreter before") == "before"
         (directory / broken).unlink()
         assert site.get("x").text == "broken 0"
+
+
+LIMIT = """
+    import resource
+    from mod_python import apache
+
+    def handler(req):
+        limit = resource.RLIM_INFINITY
+        if req.args:
+            pages = int(open("/proc/self/statm").read().split()[0])
+            limit = pages * resource.getpagesize() + (int(req.args) << 10)
+        resource.setrlimit(resource.RLIMIT_AS, (limit, resource.RLIM_INFINITY))
+        return apache.OK
+    """
+
+
+@pytest.mark.skipif("KUKULKAN_ASAN" in os.environ, reason="the sanitizers reserve terabytes")
+@pytest.mark.only_mpm("event")
+@pytest.mark.parametrize("gil", GILS)
+def test_no_memory_to_make_it(httpd, gil):
+    """Where little is left, the request gets 500 and one record, and the child goes on."""
+    server = httpd("# no memory", gil=gil)
+    server.changed = True
+    main = server.site(PYTHON + "PythonInterpreter main_interpreter\n", {"spam.py": LIMIT})
+    for kib in (200, 400, 600, 1000, 4000):
+        site = server.site(f"{PYTHON}PythonInterpreter little{kib}\n", {"spam.py": HOLD})
+        assert main.get(f"x?{kib}").status_code == 200
+        child = server.child_pids()
+        assert site.get("x").status_code == 500
+        assert f"'little{kib}' could not be made: memory is short" in server.expect_log("KK0105").message
+        assert main.get("x").status_code == 200
+        assert server.child_pids() == child
+        assert site.get("x").text == f"little{kib} 0"
 
 
 # Many of them
