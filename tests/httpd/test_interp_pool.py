@@ -299,6 +299,19 @@ def test_imported_where_the_host_has_a_pool(httpd):
     server.changed = True
 
 
+@threads
+def test_each_reloads(httpd):
+    """A module that has changed is new in each of them."""
+    site = httpd("PythonInterpPool 3").site(PYTHON + "PythonInterpreter each\n", {"spam.py": WAIT})
+    with waiting(site, 3) as (_, answers):
+        pass
+    assert sorted(answers) == ["each 0", "each 1", "each 2"]
+    site.write("spam.py", WAIT.replace("{req.interpreter} ", "changed "))
+    with waiting(site, 3) as (_, answers):
+        pass
+    assert sorted(answers) == ["changed 0", "changed 1", "changed 2"]
+
+
 def test_cleanups_of_the_server(httpd):
     """Functions of server.register_cleanup() run where they were registered."""
     server = httpd("PythonInterpPool 2\n# cleanups")
