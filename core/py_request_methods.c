@@ -95,13 +95,19 @@ static PyObject *request_get_basic_auth_pw(PyObject *op, PyObject *unused)
     request_rec *r = mp_request_record(self);
     const char *password = NULL;
     mp_blocking blocking;
+    int status;
 
     if (!r) {
         return NULL;
     }
-    mp_blocking_begin(&blocking, self->context->conn);
-    int status = ap_get_basic_auth_pw(r, &password);
-    mp_blocking_end(&blocking);
+    if (r->user && r->ap_auth_type && !ap_cstr_casecmp(r->ap_auth_type, "Basic")) {
+        /* As in a PythonAuthenHandler: it worked before, hence waits for nothing. */
+        status = ap_get_basic_auth_pw(r, &password);
+    } else {
+        mp_blocking_begin(&blocking, self->context->conn);
+        status = ap_get_basic_auth_pw(r, &password);
+        mp_blocking_end(&blocking);
+    }
     return mp_str_from_latin1(status == OK ? password : NULL);
 }
 
