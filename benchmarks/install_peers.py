@@ -30,7 +30,9 @@ def run(*command: str) -> None:
 
 
 def enabled(module: str) -> bool:
-    """Whether Debian's own Apache loads `module`."""
+    """Whether Debian's own Apache loads `module`; without its package apache2 it loads none."""
+    if shutil.which("a2query") is None:
+        return False
     return subprocess.run(["a2query", "-q", "-m", module], check=False).returncode == 0
 
 
@@ -41,7 +43,8 @@ def install_packages() -> None:
     run("apt-get", "update", "-q")
     run("apt-get", "install", "-y", "--no-install-recommends", *PACKAGES, *TOOLS)
     for module in added:
-        run("a2dismod", "--force", module)
+        if enabled(module):
+            run("a2dismod", "--force", module)
 
 
 def install_mod_wsgi() -> None:
