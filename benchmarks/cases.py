@@ -104,36 +104,40 @@ SCRIPT = "/cgihandler/hello.py"
 
 CASES = {
     "c": Case("C module", "c", "c.conf"),
-    "c-flush": Case("C module, flushing", "c", "c.conf", "/flushing", framing=CHUNKED),
-    "hello": Case('req.write("Hello!", 0)', "kukulkan", "kukulkan.conf", rounds=2),
+    "c-flush": Case("C module, flushing", "c", "c.conf", "/flushing", framing=CHUNKED, rounds=0.6),
+    "hello": Case('req.write("Hello!", 0)', "kukulkan", "hello.conf", rounds=2),
     "hello-flush": Case(
-        'req.write("Hello!")', "kukulkan", "kukulkan.conf", "/flushing", "c-flush", CHUNKED, rounds=2
+        'req.write("Hello!")', "kukulkan", "hello.conf", "/flushing", "c-flush", CHUNKED, rounds=2
     ),
     "phases": Case(
         "access, authen and content in Python",
-        "kukulkan", "kukulkan.conf", "/phases", headers=PASSWORD,
+        "kukulkan", "phases.conf", "/phases", headers=PASSWORD, rounds=1.6,
     ),
     "session": Case(
         "the first, with a session in memory",
         "kukulkan", "kukulkan.conf", "/session", "hello", headers=SESSION,
     ),
     "reload": Case(
-        "PythonAutoReload On, a helper is imported", "kukulkan", "kukulkan.conf", "/reload/on"
+        "PythonAutoReload On, a helper is imported",
+        "kukulkan", "kukulkan.conf", "/reload/on", rounds=0.6,
     ),
-    "reload-off": Case("the same, Off", "kukulkan", "kukulkan.conf", "/reload/off"),
+    "reload-off": Case("the same, Off", "kukulkan", "kukulkan.conf", "/reload/off", rounds=0.6),
     "psp": Case(
         "PSP page of 50 lines", "kukulkan", "kukulkan.conf", "/psp/page.psp", "hello", body=PSP_PAGE
     ),
-    "static": Case("static file", "static", None, STATIC),
+    "static": Case("static file", "static", None, STATIC, rounds=0.6),
     "static-unused": Case(
-        "static file, Kukulkan loaded and unused", "kukulkan", None, STATIC, "static", rounds=4
+        "static file, Kukulkan loaded and unused", "kukulkan", None, STATIC, "static", rounds=3
     ),
     "static-access": Case(
-        "static file, Python access handler", "kukulkan", "kukulkan.conf", STATIC, "static"
+        "static file, Python access handler", "kukulkan", "phases.conf", STATIC, "static", rounds=1.6
     ),
-    "cpu": Case("5 ms of Python, one interpreter", "kukulkan", "python.conf", "/cpu", "cpu"),
+    "cpu": Case("5 ms of Python, one interpreter", "newer", "python.conf", "/cpu", "cpu"),
     "cpu-pool": Case(
-        "the same, PythonInterpPool 2", "own-gil", "pool.conf", "/cpu", "cpu"
+        "the same, PythonInterpPool 2", "newer", "pool.conf", "/cpu", "cpu"
+    ),
+    "hello-pool": Case(
+        'req.write("Hello!", 0), PythonInterpPool 2', "newer", "pool.conf", rounds=0.6
     ),
     "cgi": Case(
         "CGI, Python script that imports cgi", "cgi", "cgi.conf", "/cgi/hello",
@@ -145,7 +149,7 @@ CASES = {
     "file": Case("static file of 1 MiB", "static", None, "/large/plain.txt", "file", body=LARGE),
     "filter-pass": Case(
         "the same, output filter: filter.pass_on()",
-        "kukulkan", "kukulkan.conf", "/large/passed.txt", "file", None, body=LARGE,
+        "kukulkan", "kukulkan.conf", "/large/passed.txt", "file", None, body=LARGE, rounds=1.6,
     ),
     "filter-copy": Case(
         "the same, output filter: read and write",
@@ -163,19 +167,19 @@ CASES = {
     "echo-c": EchoCase("lines echoed by mod_echo, in C", "echo", "mod_echo.conf", limit="echo-c"),
     "echo": EchoCase("lines echoed by a connection handler", "kukulkan", "echo.conf", limit="echo-c"),
     "publisher": Case(
-        "publisher, function of the request", "kukulkan", "kukulkan.conf", PUBLISHED, framing=LENGTH, rounds=1.5
+        "publisher, function of the request", "kukulkan", "published.conf", PUBLISHED, framing=LENGTH, rounds=1.6
     ),
     "cgihandler": Case(
-        "cgihandler, the script of CGI", "kukulkan", "kukulkan.conf", SCRIPT, framing=None
+        "cgihandler, the script of CGI", "kukulkan", "published.conf", SCRIPT, framing=None
     ),
-    "wsgi": Case("WSGI application", "kukulkan", "kukulkan.conf", "/wsgi", rounds=1.5),
+    "wsgi": Case("WSGI application", "kukulkan", "wsgi_handler.conf", "/wsgi", rounds=1.6),
     # No echo by the old module: once more than 8 KiB of lines wait to be read it loses some.
-    "old": Case("old module, req.write(..., 0)", "old", "python.conf", rounds=0.5),
+    "old": Case("old module, req.write(..., 0)", "old", "hello.conf", rounds=0.5),
     "old-flush": Case(
-        "old module, req.write(...)", "old", "python.conf", "/flushing", "c-flush", CHUNKED, rounds=0.5
+        "old module, req.write(...)", "old", "hello.conf", "/flushing", "c-flush", CHUNKED, rounds=0.5
     ),
     "old-publisher": Case(
-        "old module, publisher", "old", "python.conf", PUBLISHED, framing=None, rounds=0.5
+        "old module, publisher", "old", "published.conf", PUBLISHED, framing=None, rounds=0.6
     ),
     "old-session": Case(
         "old module, with a session in memory",
@@ -187,10 +191,10 @@ CASES = {
     ),
     "old-cgihandler": Case(
         "old module, cgihandler",
-        "old", "python.conf", SCRIPT, framing=None, rounds=0.5, losses=0.5,
+        "old", "published.conf", SCRIPT, framing=None, rounds=0.6, losses=0.5,
     ),
     "mod_wsgi": Case(
-        "mod_wsgi of PyPI, WSGI application", "mod_wsgi", "wsgi.conf", "/wsgi", rounds=0.5
+        "mod_wsgi of PyPI, WSGI application", "mod_wsgi", "wsgi.conf", "/wsgi", rounds=0.6
     ),
     "mod_wsgi-debian": Case(
         "mod_wsgi of Debian, WSGI application", "mod_wsgi-debian", "wsgi.conf", "/wsgi", rounds=0.5
@@ -224,7 +228,7 @@ MARKS = (
     Mark("cgihandler, against CGI", "cgihandler", "cgi", 300),
     Mark("WSGI application", "wsgi", "c", 0.85),
     Mark("WSGI application, against mod_wsgi", "wsgi", "mod_wsgi", 2),
-    Mark("handler, against CGI", "hello", "cgi", 350),
+    Mark("handler, against CGI", "hello", "cgi", 450),
     Mark("CPU-bound handler, pool of 2 against one interpreter", "cpu-pool", "cpu", 1.85),
     Mark("filter that passes on, 1 MiB", "filter-pass", "file", 0.80),
     Mark("filter that reads and writes, 1 MiB", "filter-copy", "file", 0.80),

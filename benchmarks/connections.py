@@ -7,14 +7,14 @@ from typing import TYPE_CHECKING
 
 from cases import CASES
 from load import LoadError, press
-from report import Row
+from marks import Row
 
 if TYPE_CHECKING:
     from run import Bench
 
 CONNECTIONS = (1, 4, 16, 64, 256)
 
-KEYS = ("c", "hello", "publisher", "wsgi", "lua", "perl", "old", "old-publisher", "mod_wsgi")
+KEYS = ("c", "hello", "hello-pool", "wsgi", "lua", "perl", "old", "mod_wsgi")
 """The cases on the plot."""
 
 Curves = Mapping[str, Sequence[float | None]]
@@ -46,7 +46,7 @@ def measure(bench: "Bench", rounds: int) -> Curves:
 
 def rows(curves: Curves) -> list[Row]:
     """The figures behind the plot, as shares of the C module with as many connections."""
-    table: list[Row] = [("requests/s, share of C", *(f"{count} conn." for count in CONNECTIONS))]
+    table: list[Row] = [("case", *(f"{count} conn." for count in CONNECTIONS))]
     limit = curves.get("c", [None] * len(CONNECTIONS))
     for key, rates in curves.items():
         cells = []
@@ -67,7 +67,7 @@ def plot(curves: Curves, path: Path) -> None:
 
     figure, axes = pyplot.subplots(figsize=(9, 5.5), layout="constrained")
     for key, rates in curves.items():
-        ours = CASES[key].peer == "kukulkan"
+        ours = CASES[key].peer in ("kukulkan", "newer")
         points = [(count, rate) for count, rate in zip(CONNECTIONS, rates, strict=True) if rate]
         axes.plot(
             *zip(*points, strict=True),

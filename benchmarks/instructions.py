@@ -6,22 +6,28 @@ the next 2 N: the difference is N requests without their connection, on code
 that is warm; a line that is echoed counts as a request. Only user mode counts,
 not the kernel's part.
 
-A case that costs more than 1.05 times what is recorded for this Python is a failure.
+A case that costs more than 1.05 times what is recorded for this Python is a failure, and
+so is one of which nothing is recorded.
 """
 
 import argparse
 import json
+import os
 import platform
 import shutil
 import sys
 import tempfile
 from collections import Counter
+from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
 from pathlib import Path
 
 from cases import CASES
 from load import LoadError
+from marks import Row
 from peers import PEERS
-from report import Row, columns
+from report import columns
 from servers import Httpd, Server, ServerError
 
 REQUESTS = 500
@@ -32,6 +38,7 @@ ONE_THREAD = ("-X", "-Done_thread")
 
 DEFAULT_CASES = (
     "c", "hello", "phases", "c-flush", "hello-flush", "static", "static-unused", "static-access",
+    "publisher", "cgihandler", "wsgi", "session", "psp",
 )  # fmt: skip
 
 RECORD = Path(__file__).with_suffix(".json")
@@ -43,19 +50,52 @@ MOST_GROWTH = 1.05
 Profile = Counter[tuple[str, str]]
 """Instructions by function and the file of code it is in."""
 
-PARTS = {
-    "merging the configuration": ("mp_merge_dir_config",),
-    "the content phase in all": ("mp_dispatch",),
-    "in it: attach, thread state and GIL": ("mp_activity_begin",),
-    "in it: the request object is made": ("mp_request_of", "mp_request_of.part.0"),
-    "in it: calling the handler": ("PyObject_CallOneArg", "_PyObject_CallOneArg"),
-    "in that: req.write()": ("request_write",),
-    "in it: the request object goes": ("drop_or_keep", "mp_request_cut"),
-    "in it: detach": ("mp_activity_end",),
-    "in it: the response goes to Apache's filters": ("mp_body_pass",),
+HANDLERS = ("mp_dispatch",)
+"""The phases that have Python handlers, with all they call."""
+
+STEPS = {
+    "attach: thread state and GIL": ("mp_activity_begin",),
+    "request object: made and cut off": ("mp_request_of", "drop"),
+    "call: the handler's own Python": ("PyObject_CallOneArg",),
+    "detach": ("mp_activity_end",),
 }
-"""Steps of a request, and the functions of mod_python.so that are them (what the compiler has
-inlined counts for its caller)."""
+"""Steps of these, and the functions of mod_python.so or libpython that are them."""
+
+WRITE = ("request_write", "mp_body_pass")
+"""The functions a response is written with."""
+
+CALLED = "call: the handler's own Python"
+"""The step that a write may be a part of."""
+
+FINISH = ("hello_handler", "ap_finalize_request_protocol")
+"""What C, too, does to write a response and to end it."""
+
+STEP_CASES = ("c", "hello", "phases", "publisher", "wsgi", "cgihandler")
+
+
+@dataclass(frozen=True)
+class Count:
+    """What REQUESTS requests of a case cost."""
+
+    own: Profile
+    """By function."""
+    whole: Profile
+    """With what each called."""
+
+    def total(self) -> float:
+        """Instructions of a request."""
+        return self.own.total() / REQUESTS
+
+    def of(self, *functions: str) -> float:
+        """Instructions a request spends in these functions, and in what they call.
+
+        What the compiler has split off from one is a part of it: `f.part.0`.
+        """
+        found: Counter[str] = Counter()
+        for (name, _), spent in self.whole.items():
+            name = name.partition(".")[0]
+            found[name] = max(found[name], spent)
+        return sum(found[name] for name in functions) / REQUESTS
 
 
 def read_profile(path: Path, inclusive: bool = False) -> Profile:
@@ -89,13 +129,13 @@ def read_profile(path: Path, inclusive: bool = False) -> Profile:
     return profile
 
 
-def count(httpd: Httpd, folder: Path, key: str) -> tuple[Profile, Profile] | None:
-    """What REQUESTS requests of a case cost: by function, and with what each called; None if
-    its peer is not installed."""
+def count(httpd: Httpd, folder: Path, key: str, load: str) -> Count:
+    """What REQUESTS requests of a case cost; `load` loads its peer.
+
+    Raises:
+        ServerError, LoadError, OSError: it could not be counted.
+    """
     case = CASES[key]
-    load = PEERS[case.peer].load(httpd, folder)
-    if load is None:
-        return None
     server = Server(httpd, folder, key, load, case.conf)
     calls = server.root / "calls"
     calls.mkdir()
@@ -112,24 +152,24 @@ def count(httpd: Httpd, folder: Path, key: str) -> tuple[Profile, Profile] | Non
         once, twice = (read_profile(part, inclusive) for part in parts[-2:])
         twice.subtract(once)
         found.append(twice)
-    return found[0], found[1]
+    return Count(*found)
 
 
-def case_row(key: str, profiles: dict[str, Profile]) -> Row:
+def case_row(key: str, counts: Mapping[str, Count]) -> Row:
     """One line of the table: a request's instructions, and beyond its limit's."""
-    own = profiles[key].total() / REQUESTS
+    own = counts[key].total()
     limit = CASES[key].limit
-    if limit == key or limit not in profiles:
+    if limit == key or limit not in counts:
         return (CASES[key].title, f"{own:,.0f}", "", "")
-    beyond = own - profiles[limit].total() / REQUESTS
-    return (CASES[key].title, f"{own:,.0f}", f"{beyond:+,.0f}", CASES[limit].title)
+    return (CASES[key].title, f"{own:,.0f}", f"{own - counts[limit].total():+,.0f}", CASES[limit].title)
 
 
-def function_rows(key: str, profiles: dict[str, Profile], least: int) -> list[Row]:
+def function_rows(key: str, counts: Mapping[str, Count], least: int) -> list[Row]:
     """The functions that spend `least` instructions a request beyond the limit's, most first."""
-    beyond = profiles[key].copy()
-    if CASES[key].limit != key:
-        beyond.subtract(profiles.get(CASES[key].limit, Profile()))
+    beyond = counts[key].own.copy()
+    limit = CASES[key].limit
+    if limit != key and limit in counts:
+        beyond.subtract(counts[limit].own)
     rows: list[Row] = [("instructions", "function", "in")]
     for (function, code), spent in beyond.most_common():
         if spent >= least * REQUESTS:
@@ -137,19 +177,33 @@ def function_rows(key: str, profiles: dict[str, Profile], least: int) -> list[Ro
     return rows
 
 
-def part_rows(whole: Profile) -> list[Row]:
-    """The steps of a request, and the instructions of each with what it calls."""
-    rows: list[Row] = [("step", "instructions")]
-    for title, functions in PARTS.items():
-        spent = max(whole[name, code] for name in functions for code in {code for _, code in whole})
-        if spent:
-            rows.append((title, f"{spent / REQUESTS:,.0f}"))
-    return rows
+def steps_of(count: Count, limit: Count) -> dict[str, float]:
+    """What a request costs beyond one of C's, by step; the steps add up to the whole."""
+    steps = {title: count.of(*functions) for title, functions in STEPS.items()}
+    steps[CALLED] -= count.of("request_write")
+    in_handlers = sum(steps.values()) + count.of(*WRITE)
+    steps["dispatch: the rest of the phases with handlers"] = count.of(*HANDLERS) - in_handlers
+    steps["write: beyond what C's takes"] = count.of(*WRITE, *FINISH) - limit.of(*FINISH)
+    whole = count.total() - limit.total()
+    steps["hooks of all phases, configuration"] = whole - sum(steps.values())
+    return steps
+
+
+def step_rows(counts: Mapping[str, Count]) -> list[Row]:
+    """The table of what Python costs by step: a column for each of ours that C is the limit of."""
+    keys = [key for key in counts if CASES[key].peer == "kukulkan" and CASES[key].limit == "c"]
+    found = {key: steps_of(counts[key], counts["c"]) for key in keys}
+    table: list[Row] = [("instructions per request", *(CASES[key].title for key in keys))]
+    table.append(("C module", *(f"{counts['c'].total():,.0f}" for _ in keys)))
+    for title in found[keys[0]] if keys else ():
+        table.append((title, *(f"{found[key][title]:+,.0f}" for key in keys)))
+    table.append(("in all", *(f"{counts[key].total():,.0f}" for key in keys)))
+    return table
 
 
 def python_name() -> str:
     """What figures are recorded under."""
-    return f"{platform.python_version()} on {platform.machine()}"
+    return f"{'.'.join(platform.python_version_tuple()[:2])} on {platform.machine()}"
 
 
 def recorded() -> dict[str, dict[str, int]]:
@@ -158,24 +212,25 @@ def recorded() -> dict[str, dict[str, int]]:
     return figures
 
 
-def record(profiles: dict[str, Profile]) -> None:
+def record(counts: Mapping[str, Count]) -> None:
     """Have the figures be those that later ones are compared with."""
     figures = recorded() if RECORD.exists() else {}
     own = figures.setdefault(python_name(), {})
-    own.update({key: round(profile.total() / REQUESTS) for key, profile in profiles.items()})
+    own.update({key: round(count.total()) for key, count in counts.items()})
     RECORD.write_text(json.dumps(figures, indent=2, sort_keys=True) + "\n")
 
 
-def growth(profiles: dict[str, Profile]) -> list[str]:
-    """The cases that have become dearer than they may; a line each."""
-    own = recorded().get(python_name(), {})
+def growth(now: Mapping[str, float], before: Mapping[str, int]) -> list[str]:
+    """The cases that have become dearer than they may, or have no record; a line each."""
     lines = []
-    for key, profile in profiles.items():
-        now = profile.total() / REQUESTS
-        if key in own and now > own[key] * MOST_GROWTH:
+    for key, figure in now.items():
+        title = CASES[key].title
+        if key not in before:
+            lines.append(f"{title}: nothing is recorded for Python {python_name()}: record it with --record")
+        elif figure > before[key] * MOST_GROWTH:
             lines.append(
-                f"{CASES[key].title}: {now:,.0f} instructions, {now / own[key]:.2f} times the "
-                f"{own[key]:,} recorded in {RECORD.name}: find out why, or record it with --record"
+                f"{title}: {figure:,.0f} instructions, {figure / before[key]:.2f} times the "
+                f"{before[key]:,} recorded in {RECORD.name}: find out why, or record it with --record"
             )
     return lines
 
@@ -188,7 +243,9 @@ def arguments(argv: list[str]) -> argparse.Namespace:
         "--functions", type=int, metavar="LEAST",
         help="list the functions that spend LEAST instructions a request more than in the limit",
     )  # fmt: skip
-    parser.add_argument("--steps", action="store_true", help="show the steps of a request")
+    parser.add_argument(
+        "--steps", action="store_true", help="show what the steps of a request cost beyond one of C's"
+    )
     parser.add_argument(
         "--record", action="store_true", help=f"compare later figures with these: writes {RECORD.name}"
     )
@@ -199,56 +256,66 @@ def arguments(argv: list[str]) -> argparse.Namespace:
     return options
 
 
-def measure(keys: list[str]) -> tuple[dict[str, Profile], dict[str, Profile], bool]:
-    """The profile of each case whose peer is installed, by function and with what each
-    called; and whether none failed."""
+def loads(httpd: Httpd, folder: Path, keys: Sequence[str]) -> dict[str, str]:
+    """The lines that load the peer of each case; not of those that are not installed."""
+    by_peer = {peer: PEERS[peer].load(httpd, folder) for peer in {CASES[key].peer for key in keys}}
+    return {key: load for key in keys if (load := by_peer[CASES[key].peer]) is not None}
+
+
+def measure(keys: Sequence[str]) -> tuple[dict[str, Count], list[str]]:
+    """The count of each case, several at a time; and what kept the others from being counted.
+
+    Raises:
+        ServerError: none could be.
+    """
+    if shutil.which("valgrind") is None:
+        raise ServerError("valgrind is not installed: apt-get install valgrind")
     httpd = Httpd.find()
-    profiles: dict[str, Profile] = {}
-    wholes: dict[str, Profile] = {}
-    well = True
+    counts: dict[str, Count] = {}
+    problems = []
     with tempfile.TemporaryDirectory(prefix="kukulkan-bench-") as name:
         folder = Path(name)
         folder.chmod(0o755)  # Apache's child must be able to read it
+        ready = loads(httpd, folder, keys)
+        with ThreadPoolExecutor(os.cpu_count()) as executor:
+            futures = {key: executor.submit(count, httpd, folder, key, ready[key]) for key in ready}
         for key in keys:
-            try:
-                profile_and_whole = count(httpd, folder, key)
-            except (ServerError, LoadError, OSError) as error:
-                print(f"{CASES[key].title}: failed: {error}", file=sys.stderr)
-                well = False
+            if key not in futures:
+                problems.append(f"{CASES[key].title}: not installed")
                 continue
-            if profile_and_whole is None:
-                print(f"{CASES[key].title}: not installed", file=sys.stderr)
-            else:
-                profiles[key], wholes[key] = profile_and_whole
-    return profiles, wholes, well
+            try:
+                counts[key] = futures[key].result()
+            except (ServerError, LoadError, OSError) as error:
+                problems.append(f"{CASES[key].title}: failed: {error}")
+    return counts, problems
 
 
 def main(argv: list[str] | None = None) -> int:
     """Count and report."""
     options = arguments(sys.argv[1:] if argv is None else argv)
-    if shutil.which("valgrind") is None:
-        print("valgrind is not installed: apt-get install valgrind", file=sys.stderr)
-        return 1
+    keys = list(dict.fromkeys(options.cases or DEFAULT_CASES))
+    if options.steps and "c" not in keys:
+        keys.insert(0, "c")
     try:
-        profiles, wholes, well = measure(options.cases or list(DEFAULT_CASES))
+        counts, problems = measure(keys)
     except ServerError as error:
         print(error, file=sys.stderr)
         return 1
     head = ("case", "instructions", "beyond", "its limit")
-    print(columns([head, *(case_row(key, profiles) for key in profiles)]))
+    print(columns([head, *(case_row(key, counts) for key in counts)]))
     if options.functions is not None:
-        for key in profiles:
-            rows = function_rows(key, profiles, options.functions)
+        for key in counts:
+            rows = function_rows(key, counts, options.functions)
             print(f"\n{CASES[key].title}\n{columns(rows)}")
-    if options.steps:
-        for key in profiles:
-            print(f"\n{CASES[key].title}\n{columns(part_rows(wholes[key]))}")
+    if options.steps and "c" in counts:
+        print(f"\n{columns(step_rows(counts))}")
     if options.record:
-        record(profiles)
-    grown = growth(profiles)
-    for line in grown:
+        record(counts)
+    now = {key: count.total() for key, count in counts.items()}
+    problems += growth(now, recorded().get(python_name(), {}))
+    for line in problems:
         print(line, file=sys.stderr)
-    return 0 if well and not grown else 1
+    return 1 if problems else 0
 
 
 if __name__ == "__main__":

@@ -5,11 +5,12 @@ import statistics
 import subprocess
 import tempfile
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from cases import CASES
 from load import LoadError, press
-from report import Row
+from marks import Outcome, Row
 
 if TYPE_CHECKING:
     from run import Bench
@@ -20,9 +21,32 @@ CLIENTS = 25
 SHARE = 0.8
 """Of the rate measured right before."""
 
-SECONDS = 4
+SECONDS = 2
+
+SLICES = 3
+"""Each with its own measurement of what the server can do."""
 
 KEYS = ("c", "hello", "publisher", "wsgi", "old", "mod_wsgi")
+
+MARKED = ("hello", "publisher", "wsgi")
+
+MOST = 3.0
+"""Times the median that the 99th percentile is to be, at most."""
+
+
+@dataclass(frozen=True)
+class Slice:
+    """What one slice of steady load measured."""
+
+    rate: float
+    median: float
+    """Milliseconds."""
+    slow: float
+    """99th percentile, milliseconds."""
+
+
+Latencies = Mapping[str, list[Slice] | str]
+"""By case: its slices, or what kept them from being measured."""
 
 
 def paced(port: int, path: str, rate: float, seconds: int) -> list[float]:
@@ -47,32 +71,65 @@ def paced(port: int, path: str, rate: float, seconds: int) -> list[float]:
     return [int(duration) / 1e3 for _, _, duration in fields]
 
 
-def measure(bench: "Bench") -> Mapping[str, tuple[float, float, float] | str]:
-    """For each case the rate, the median and the 99th percentile in milliseconds."""
-    results: dict[str, tuple[float, float, float] | str] = {}
-    for key in KEYS:
-        if not bench.usable(key):
-            continue
-        case = CASES[key]
-        try:
-            most = press(bench.port(key), case.path, case.headers, 1, case.losses, CLIENTS).rate
-            times = paced(bench.port(key), case.path, most * SHARE, SECONDS)
-            slow = statistics.quantiles(times, n=100)[98]
-            results[key] = (len(times) / SECONDS, statistics.median(times), slow)
-        except LoadError as error:
-            results[key] = f"failed: {error}"
+def measure_slice(bench: "Bench", key: str) -> Slice:
+    """One slice of a case.
+
+    Raises:
+        LoadError: some requests failed.
+    """
+    case = CASES[key]
+    most = press(bench.port(key), case.path, case.headers, 1, case.losses, CLIENTS).rate
+    times = paced(bench.port(key), case.path, most * SHARE, SECONDS)
+    slow = statistics.quantiles(times, n=100)[98]
+    return Slice(len(times) / SECONDS, statistics.median(times), slow)
+
+
+def measure(bench: "Bench", slices: int = SLICES) -> Latencies:
+    """The slices of each case, by turns."""
+    results: dict[str, list[Slice] | str] = {key: [] for key in KEYS if bench.usable(key)}
+    for _ in range(slices):
+        for key, found in results.items():
+            if isinstance(found, str):
+                continue
+            try:
+                found.append(measure_slice(bench, key))
+            except LoadError as error:
+                results[key] = f"failed: {error}"
     return results
 
 
-def rows(results: Mapping[str, tuple[float, float, float] | str]) -> list[Row]:
-    """The table of latencies."""
-    table: list[Row] = [("at 80% load, 25 clients", "requests/s", "p50 ms", "p99 ms", "p99 / p50")]
-    for key, figures in results.items():
-        if isinstance(figures, str):
-            table.append((CASES[key].title, figures.partition("\n")[0], "", "", ""))
+def times(slices: list[Slice]) -> list[float]:
+    """How many times the median the 99th percentile is, by slice."""
+    return [each.slow / each.median for each in slices]
+
+
+def rows(results: Latencies) -> list[Row]:
+    """The table of latencies: medians of the slices."""
+    table: list[Row] = [("case", "requests/s", "p50 ms", "p99 ms", "p99 / p50")]
+    for key, found in results.items():
+        if isinstance(found, str):
+            table.append((CASES[key].title, found.partition("\n")[0], "", "", ""))
             continue
-        rate, median, slow = figures
         table.append((
-            CASES[key].title, f"{rate:,.0f}", f"{median:.2f}", f"{slow:.2f}", f"{slow / median:.1f}",
+            CASES[key].title,
+            f"{statistics.median(each.rate for each in found):,.0f}",
+            f"{statistics.median(each.median for each in found):.2f}",
+            f"{statistics.median(each.slow for each in found):.2f}",
+            f"{statistics.median(times(found)):.1f}",
         ))  # fmt: skip
     return table
+
+
+def outcomes(results: Latencies) -> list[Outcome]:
+    """What came of the marks; those of cases that were measured."""
+    found = []
+    for key in MARKED:
+        slices = results.get(key, "")
+        if isinstance(slices, str):
+            figure, rounds = None, []
+        else:
+            rounds = times(slices)
+            figure = statistics.median(rounds)
+        title = f"{CASES[key].title}: p99 at 80% load, times the median"
+        found.append(Outcome(title, MOST, figure, at_most=True, rounds=rounds))
+    return found

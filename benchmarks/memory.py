@@ -6,8 +6,9 @@ from pathlib import Path
 
 from cases import CASES, Case
 from load import LoadError, fetch
+from marks import Outcome, Row
+from one_connection import ab
 from peers import PEERS
-from report import Row
 from servers import Httpd, Server, ServerError
 
 REQUESTS = 10_000
@@ -15,18 +16,21 @@ REQUESTS = 10_000
 INTERPRETERS = 40
 """Made beside the first, to see what one takes."""
 
+HANDLER, APPLICATION = "handler, main interpreter", "WSGI application, main interpreter"
+MOD_WSGI = "mod_wsgi of PyPI, embedded"
+
 CHILDREN = (
     ("C module", CASES["c"], "c.conf"),
-    ("handler, main interpreter", CASES["hello"], "memory.conf"),
+    (HANDLER, CASES["hello"], "memory.conf"),
     ("handler, others with a GIL each", replace(CASES["hello"], peer="own-gil"), "memory.conf"),
-    ("WSGI application, main interpreter", CASES["wsgi"], "memory.conf"),
-    ("old module, handler", CASES["old"], "python.conf"),
-    ("mod_wsgi of PyPI, embedded", CASES["mod_wsgi"], "wsgi.conf"),
+    (APPLICATION, CASES["wsgi"], "memory.conf"),
+    ("old module, handler", CASES["old"], "hello.conf"),
+    (MOD_WSGI, CASES["mod_wsgi"], "wsgi.conf"),
     ("mod_wsgi of Debian, embedded", CASES["mod_wsgi-debian"], "wsgi.conf"),
 )
 
 FURTHER = {
-    "handler, main interpreter": "each further interpreter",
+    HANDLER: "each further interpreter",
     "handler, others with a GIL each": "each further one, with its own GIL",
 }
 """Children that are given INTERPRETERS more, and the rows for one of these."""
@@ -43,13 +47,13 @@ def anonymous(server: Server) -> int:
     return largest
 
 
-def request(server: Server, case: Case, count: int) -> None:
-    """Make `count` requests.
+def request(server: Server, path: str, case: Case) -> None:
+    """Make one request to the case's server, and look at the answer.
 
     Raises:
-        LoadError: an answer was missing or wrong.
+        LoadError: the answer was missing or wrong.
     """
-    for answer in fetch(server.port, case.path, case.headers, count):
+    for answer in fetch(server.port, path, case.headers, 1):
         if complaint := case.complaint(answer):
             raise LoadError(complaint)
 
@@ -70,7 +74,8 @@ def measure(httpd: Httpd, folder: Path, requests: int = REQUESTS) -> Mapping[str
                 (server.root / "site" / "further" / str(name)).mkdir(parents=True)
             try:
                 server.start()
-                request(server, case, requests)
+                request(server, case.path, case)
+                ab(server.port, case.path, requests, "-k")
                 results[title] = anonymous(server)
                 if title in FURTHER:
                     results[FURTHER[title]] = further(server, case)
@@ -89,16 +94,25 @@ def further(server: Server, case: Case) -> int:
     """
     before = anonymous(server)
     for number in range(INTERPRETERS):
-        for answer in fetch(server.port, f"/further/{number}/x", case.headers, 1):
-            if complaint := case.complaint(answer):
-                raise LoadError(complaint)
+        request(server, f"/further/{number}/x", case)
     return (anonymous(server) - before) // INTERPRETERS
 
 
 def rows(results: Mapping[str, int | str]) -> list[Row]:
     """The table of memory."""
-    table: list[Row] = [("memory of its own", "MiB")]
+    table: list[Row] = [("child after 10,000 requests", "MiB")]
     for title, figure in results.items():
         cell = f"{figure / 1024:.1f}" if isinstance(figure, int) else figure.partition("\n")[0]
         table.append((title, cell))
     return table
+
+
+def outcomes(results: Mapping[str, int | str]) -> list[Outcome]:
+    """What came of the marks: as much as mod_wsgi's child, at most."""
+    most = results[MOD_WSGI]
+    found = []
+    for title in (HANDLER, APPLICATION):
+        figure = results[title]
+        times = figure / most if isinstance(figure, int) and isinstance(most, int) else None
+        found.append(Outcome(f"memory, {title}, against mod_wsgi's", 1, times, at_most=True))
+    return found

@@ -13,8 +13,8 @@ from pathlib import Path
 
 from cases import PUBLISHED, SCRIPT
 from load import LoadError
+from marks import Outcome, Row
 from peers import PEERS
-from report import Row
 from servers import Httpd, Server, ServerError
 
 REQUESTS = 10_000
@@ -43,18 +43,18 @@ class Line:
 
 LINES = (
     Line("standard CGI", "mod_cgi", "cgi.conf", "/cgi/hello", 23, requests=SLOW_REQUESTS),
-    Line("cgihandler", "kukulkan", "kukulkan.conf", SCRIPT, 385, 300),
-    Line("publisher", "kukulkan", "kukulkan.conf", PUBLISHED, 476, 400),
-    Line("handler", "kukulkan", "kukulkan.conf", "/unflushed", 1203, 450),
-    Line("old module, cgihandler", "old", "python.conf", SCRIPT),
-    Line("old module, publisher", "old", "python.conf", PUBLISHED),
-    Line("old module, handler", "old", "python.conf", "/unflushed"),
+    Line("cgihandler", "kukulkan", "published.conf", SCRIPT, 385, 300),
+    Line("publisher", "kukulkan", "published.conf", PUBLISHED, 476, 400),
+    Line("handler", "kukulkan", "hello.conf", "/unflushed", 1203, 450),
+    Line("old module, cgihandler", "old", "published.conf", SCRIPT),
+    Line("old module, publisher", "old", "published.conf", PUBLISHED),
+    Line("old module, handler", "old", "hello.conf", "/unflushed"),
     Line("C module", "c", "c.conf", "/unflushed"),
 )
 
 
-def ab(port: int, path: str, requests: int) -> float:
-    """Requests per second of `requests` requests, one after the other.
+def ab(port: int, path: str, requests: int, *options: str) -> float:
+    """Requests per second of `requests` requests, one after the other; `options` are more of ab's.
 
     Raises:
         LoadError: some failed, or ab is not installed.
@@ -62,7 +62,7 @@ def ab(port: int, path: str, requests: int) -> float:
     program = shutil.which("ab")
     if program is None:
         raise LoadError("ab is not installed: apt-get install apache2-utils")
-    command = [program, "-q", "-n", str(requests), "-c", "1", f"http://127.0.0.1:{port}{path}"]
+    command = [program, "-q", "-n", str(requests), "-c", "1", *options, f"http://127.0.0.1:{port}{path}"]
     run = subprocess.run(command, capture_output=True, text=True, check=False)
     found = dict(re.findall(r"^([\w\-0-9 ]+):\s+([\d.]+)", run.stdout, re.MULTILINE))
     if run.returncode or "Requests per second" not in found:
@@ -112,3 +112,15 @@ def rows(results: Mapping[str, float | str]) -> list[Row]:
             f">= {line.least:.0f}" if line.least else "",
         ))  # fmt: skip
     return table
+
+
+def outcomes(results: Mapping[str, float | str]) -> list[Outcome]:
+    """What came of the marks."""
+    cgi = results[LINES[0].title]
+    found = []
+    for line in LINES:
+        if line.least:
+            rate = results[line.title]
+            times = rate / cgi if isinstance(rate, float) and isinstance(cgi, float) else None
+            found.append(Outcome(f"{line.title}, prefork, one connection, against CGI", line.least, times))
+    return found

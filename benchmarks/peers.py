@@ -49,19 +49,30 @@ def described(command: Path) -> Callable[[Httpd, Path], str | None]:
     return load
 
 
+def newer(httpd: Httpd, folder: Path) -> str | None:
+    """Kukulkan on a Python whose interpreters can have a GIL each."""
+    return KUKULKAN(httpd, folder) if sys.version_info >= (3, 13) else described(NEWER)(httpd, folder)
+
+
 def own_gil(httpd: Httpd, folder: Path) -> str | None:
-    """Kukulkan with interpreters that have a GIL each."""
-    load = KUKULKAN(httpd, folder) if sys.version_info >= (3, 13) else None
+    """The same, where they have."""
+    load = newer(httpd, folder)
     return f"{load}\nPythonInterpGIL Own" if load else None
 
 
 KUKULKAN = described(Path(sys.executable).with_name("kukulkan"))
 
+NEWER = HERE.parent / ".venv-3.13" / "bin" / "kukulkan"
+"""What an older Python leaves to this one."""
+
+BUILD_NEWER = "make build PYTHON=/path/to/python3.13"
+
 PEERS = {
     "static": Peer(nothing, ""),
     "c": Peer(build_hello, ""),
     "kukulkan": Peer(KUKULKAN, "make build"),
-    "own-gil": Peer(own_gil, "make bench PYTHON=python3.13"),
+    "newer": Peer(newer, BUILD_NEWER),
+    "own-gil": Peer(own_gil, BUILD_NEWER),
     "cgi": Peer(stock("cgid_module", "mod_cgid.so"), "apt-get install apache2-bin"),
     "mod_cgi": Peer(stock("cgi_module", "mod_cgi.so"), "apt-get install apache2-bin"),
     "echo": Peer(stock("echo_module", "mod_echo.so"), "apt-get install apache2-bin"),

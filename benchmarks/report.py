@@ -1,7 +1,6 @@
 """Results: what was measured, as a table to read, as JSON, as a section of a page."""
 
 import json
-import random
 import statistics
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
@@ -9,15 +8,11 @@ from pathlib import Path
 
 from cases import CASES, MARKS, Mark
 from load import Load
+from marks import ENOUGH, Outcome, Row
+from marks import rows as mark_rows
 
 BEGIN = "<!-- benchmarks: begin -->"
 END = "<!-- benchmarks: end -->"
-
-ENOUGH = 6
-"""Rounds of a case that a verdict on it takes."""
-
-DRAWS = 2000
-"""Times the figures are drawn again to see how far chance moves their median."""
 
 
 @dataclass
@@ -61,8 +56,10 @@ class Report:
     facts: dict[str, str]
     """Machine, versions and settings, by name."""
     results: dict[str, Result]
-    tables: list[list["Row"]] = field(default_factory=list)
-    """Measured beside the cases: each a table with its head first."""
+    tables: dict[str, list[Row]] = field(default_factory=dict)
+    """Measured beside the cases: tables with their heads first, by title."""
+    beside: list[Outcome] = field(default_factory=list)
+    """The marks that are about these."""
     curves: Mapping[str, Sequence[float | None]] = field(default_factory=dict)
     """For each case its rates at `connections.CONNECTIONS`."""
 
@@ -91,17 +88,28 @@ class Report:
         case, of = self.share(mark.case), self.share(mark.of)
         return case[1] / of[1] if case and of and case[0] == of[0] else None
 
-    def rounds(self, mark: Mark) -> list[float]:
-        """The figures of the rounds whose median is the mark's, which others are derived from."""
+    def outcome(self, mark: Mark) -> Outcome:
+        """What came of `mark`."""
+        figure = self.measured(mark)
+        if figure is None:
+            return Outcome(mark.title, mark.least, None)
         result = self.results[mark.case]
-        return [load.rate for load in result.loads] if mark.of is None else result.ratios
+        rounds = [load.rate for load in result.loads] if mark.of is None else result.ratios
+        own = mark.of in (None, CASES[mark.case].limit)
+        return Outcome(
+            mark.title, mark.least, figure,
+            rounds=rounds if own else (), enough=len(rounds) >= ENOUGH,
+        )  # fmt: skip
+
+    def outcomes(self) -> list[Outcome]:
+        """What came of all marks; without what was not measured, if that was not to be."""
+        outcomes = [self.outcome(mark) for mark in MARKS if mark.case in self.results]
+        return outcomes + self.beside
 
     def failed(self) -> list[Result]:
         """The cases that went wrong, as opposed to peers that are not there."""
         return [result for result in self.results.values() if result.problem and not result.missing]
 
-
-Row = tuple[str, ...]
 
 HEAD: Row = (
     "case", "requests or lines/s", "p50 ms", "p99 ms", "CPU us", "of C", "of its limit", "CPU of it", "limit",
@@ -141,48 +149,9 @@ def case_row(report: Report, result: Result) -> Row:
     )
 
 
-def interval(values: list[float]) -> tuple[float, float]:
-    """Where the median of `values` lies in 95 of 100 cases, by drawing from them again."""
-    chance = random.Random(0)  # the same figures give the same interval
-    medians = sorted(statistics.median(chance.choices(values, k=len(values))) for _ in range(DRAWS))
-    return medians[DRAWS // 40], medians[-DRAWS // 40]
-
-
-def mark_row(report: Report, mark: Mark) -> Row:
-    """One line of the table of marks."""
-    figure = report.measured(mark)
-    wanted = f">= {mark.least:,g}"
-    if figure is None:
-        return (mark.title, wanted, "not measured", "", "")
-    low = high = figure
-    rounds = report.rounds(mark)
-    if mark.of in (None, CASES[mark.case].limit):
-        low, high = interval(rounds)
-    verdict = "reached" if low >= mark.least else "falls short"
-    if len(rounds) < ENOUGH:
-        verdict = "too few rounds to tell"
-    elif low < mark.least <= high:
-        verdict = "too close to tell"
-    between = "" if low == high else f"{number(low)} to {number(high)}"
-    return (mark.title, wanted, number(figure), between, verdict)
-
-
-def number(value: float) -> str:
-    """A ratio or a rate, as many digits of it as say something."""
-    return f"{value:,.0f}" if value >= 100 else f"{value:.3f}"
-
-
-MARK_HEAD: Row = ("mark", "wanted", "measured", "95% interval", "")
-
-
 def case_rows(report: Report) -> list[Row]:
     """The table of cases, its head first."""
     return [HEAD, *(case_row(report, result) for result in report.results.values())]
-
-
-def mark_rows(report: Report) -> list[Row]:
-    """The table of marks, its head first."""
-    return [MARK_HEAD, *(mark_row(report, mark) for mark in MARKS)]
 
 
 def columns(rows: list[Row]) -> str:
@@ -211,11 +180,20 @@ def problems(report: Report) -> list[str]:
     return lines
 
 
+def tables(report: Report) -> dict[str, list[Row]]:
+    """All tables, by title."""
+    return {
+        "Rates and processor time": case_rows(report),
+        "Marks": mark_rows(report.outcomes()),
+        **report.tables,
+    }
+
+
 def text(report: Report) -> str:
     """The whole report for a terminal."""
     facts = "\n".join(f"{name}: {value}" for name, value in report.facts.items())
-    tables = [columns(table) for table in (case_rows(report), mark_rows(report), *report.tables)]
-    return "\n\n".join([facts, *tables, "\n".join(problems(report))]).rstrip()
+    parts = (f"{title}\n{columns(table)}" for title, table in tables(report).items())
+    return "\n\n".join([facts, *parts, "\n".join(problems(report))]).rstrip()
 
 
 def to_json(report: Report) -> str:
@@ -231,17 +209,19 @@ def to_json(report: Report) -> str:
         }
         for key, result in report.results.items()
     }
-    marks = [
-        {**asdict(mark), "measured": figure, "reached": figure is not None and figure >= mark.least}
-        for mark in MARKS
-        for figure in [report.measured(mark)]
-    ]
-    whole = {"facts": report.facts, "cases": cases, "marks": marks, "tables": report.tables}
+    marks = [{**asdict(outcome), "verdict": outcome.verdict} for outcome in report.outcomes()]
+    whole = {
+        "facts": report.facts,
+        "cases": cases,
+        "marks": marks,
+        "tables": report.tables,
+        "curves": report.curves,
+    }
     return json.dumps(whole, indent=2) + "\n"
 
 
-def write_section(report: Report, page: Path) -> None:
-    """Replace what stands between the markers of `page`.
+def write_section(report: Report, page: Path, plot: str) -> None:
+    """Replace what stands between the markers of `page`; `plot` is the picture's name beside it.
 
     Raises:
         ValueError: the page lacks a marker.
@@ -251,9 +231,12 @@ def write_section(report: Report, page: Path) -> None:
     _, end, after = rest.partition(END)
     if not begin or not end:
         raise ValueError(f"{page} lacks the line {BEGIN if not begin else END}")
-    facts = "\n".join(f"- {name}: {value}" for name, value in report.facts.items())
+    parts = ["\n".join(f"- {name}: {value}" for name, value in report.facts.items())]
+    parts += [f"### {title}\n\n{markdown(table)}" for title, table in tables(report).items()]
+    if report.curves:
+        parts.append(f"### Plot\n\n![Requests per second against connections]({plot})")
     notes = "\n".join(f"- {line}" for line in problems(report))
-    tables = [markdown(table) for table in (case_rows(report), mark_rows(report), *report.tables)]
-    parts = [facts, *tables, notes]
-    section = "\n\n".join(part for part in parts if part)
+    if notes:
+        parts.append(f"### What went wrong\n\n{notes}")
+    section = "\n\n".join(parts)
     page.write_text(f"{before}{BEGIN}\n\n{section}\n\n{END}{after}")

@@ -19,6 +19,7 @@ from importlib import metadata
 from pathlib import Path
 
 import connections
+import instructions
 import latency
 import load
 import memory
@@ -26,6 +27,7 @@ import one_connection
 import report
 from cases import CASES, Case
 from load import Load, LoadError
+from marks import Row
 from peers import PEERS
 from report import Report, Result
 from servers import HERE, Httpd, Server, ServerError
@@ -34,12 +36,12 @@ PAGE = HERE.parent / "docs" / "performance.md"
 PLOT = "throughput.svg"
 """Beside the page."""
 
-ROUNDS = 6
+ROUNDS = 5
 """Slices of a case and its limit each; a case may ask for more or fewer, never under two."""
 
 QUICK_ROUNDS = 1
 
-CURVE_ROUNDS = 0.3
+CURVE_ROUNDS = 0.4
 """Slices of each case at each number of connections, as a share of the rounds."""
 
 WARMING = 50
@@ -134,6 +136,11 @@ class Bench:
         case = CASES[key]
         return self._servers[case.peer, case.conf].port
 
+    def stop(self) -> None:
+        """Stop the servers."""
+        for server in self._servers.values():
+            server.stop()
+
     def components(self) -> Iterable[str]:
         """What the measured servers say they consist of, without repetitions."""
         parts = (server.components().partition(")")[2].strip() for server in self._servers.values())
@@ -171,6 +178,7 @@ def with_limits(keys: Iterable[str]) -> list[str]:
 def measure(keys: list[str], rounds: int, beside: bool) -> Report:
     """Start the servers of `keys`, load them by turns, stop them; `beside` the cases measure the rest."""
     httpd = Httpd.find()
+    start = time.monotonic()
     with ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="kukulkan-bench-")))
         folder.chmod(0o755)  # Apache's child must be able to read it
@@ -186,21 +194,43 @@ def measure(keys: list[str], rounds: int, beside: bool) -> Report:
                     bench.round(key, number)
         result = Report(facts(httpd, bench) | {"load average before": busy}, bench.results)
         if beside:
-            progress("connections")
-            result.curves = connections.measure(bench, max(1, round(rounds * CURVE_ROUNDS)))
-            progress("latency")
-            latencies = latency.measure(bench)
-            progress("one connection")
-            one = one_connection.measure(httpd, folder)
-            progress("memory")
-            result.tables = [
-                connections.rows(result.curves),
-                latency.rows(latencies),
-                one_connection.rows(one),
-                memory.rows(memory.measure(httpd, folder)),
-            ]
+            measure_beside(bench, httpd, folder, rounds, result)
         progress("")
+        result.facts["time"] = f"{(time.monotonic() - start) / 60:.1f} minutes for all of it"
         return result
+
+
+def measure_beside(bench: Bench, httpd: Httpd, folder: Path, rounds: int, result: Report) -> None:
+    """Measure what is no case's ratio to its limit, into `result`."""
+    progress("connections")
+    result.curves = connections.measure(bench, max(1, round(rounds * CURVE_ROUNDS)))
+    progress("latency")
+    latencies = latency.measure(bench, min(rounds, latency.SLICES))
+    bench.stop()  # from here on they would be in the way
+    progress("one connection")
+    one = one_connection.measure(httpd, folder)
+    progress("memory")
+    memories = memory.measure(httpd, folder)
+    progress("instructions")
+    result.tables = {
+        "Instructions": instruction_rows(),
+        "Throughput against connections": connections.rows(result.curves),
+        f"Latency at 80% load, {latency.CLIENTS} clients": latency.rows(latencies),
+        "One connection, prefork: the manual's table": one_connection.rows(one),
+        "Memory of its own": memory.rows(memories),
+    }
+    result.beside = one_connection.outcomes(one) + memory.outcomes(memories) + latency.outcomes(latencies)
+
+
+def instruction_rows() -> list[Row]:
+    """What Python costs by step, or what kept it from being counted."""
+    try:
+        counts, problems = instructions.measure(instructions.STEP_CASES)
+    except ServerError as error:
+        return [("instructions per request", ""), (str(error), "")]
+    if "c" not in counts:
+        return [("instructions per request", ""), *((problem, "") for problem in problems)]
+    return instructions.step_rows(counts)
 
 
 def progress(text: str) -> None:
@@ -299,7 +329,7 @@ def main(argv: list[str] | None = None) -> int:
         if options.json:
             options.json.write_text(report.to_json(result))
         if options.write_docs:
-            report.write_section(result, options.write_docs)
+            report.write_section(result, options.write_docs, PLOT)
             if result.curves:
                 connections.plot(result.curves, options.write_docs.with_name(PLOT))
     except (OSError, ValueError) as error:
