@@ -104,14 +104,14 @@ SCRIPT = "/cgihandler/hello.py"
 
 CASES = {
     "c": Case("C module", "c", "c.conf"),
-    "c-flush": Case("C module, flushing", "c", "c.conf", "/flushing", framing=CHUNKED, rounds=0.6),
-    "hello": Case('req.write("Hello!", 0)', "kukulkan", "hello.conf", rounds=2),
+    "c-flush": Case("C module, flushing", "c", "c.conf", "/flushing", framing=CHUNKED, rounds=0.5),
+    "hello": Case('req.write("Hello!", 0)', "kukulkan", "hello.conf", rounds=2.5),
     "hello-flush": Case(
-        'req.write("Hello!")', "kukulkan", "hello.conf", "/flushing", "c-flush", CHUNKED, rounds=2
+        'req.write("Hello!")', "kukulkan", "hello.conf", "/flushing", "c-flush", CHUNKED, rounds=2.5
     ),
     "phases": Case(
         "access, authen and content in Python",
-        "kukulkan", "phases.conf", "/phases", headers=PASSWORD, rounds=1.6,
+        "kukulkan", "phases.conf", "/phases", headers=PASSWORD, rounds=2,
     ),
     "session": Case(
         "the first, with a session in memory",
@@ -119,29 +119,29 @@ CASES = {
     ),
     "reload": Case(
         "PythonAutoReload On, a helper is imported",
-        "kukulkan", "kukulkan.conf", "/reload/on", rounds=0.6,
+        "kukulkan", "kukulkan.conf", "/reload/on", rounds=0.5,
     ),
-    "reload-off": Case("the same, Off", "kukulkan", "kukulkan.conf", "/reload/off", rounds=0.6),
+    "reload-off": Case("the same, Off", "kukulkan", "kukulkan.conf", "/reload/off", rounds=0.5),
     "psp": Case(
         "PSP page of 50 lines", "kukulkan", "kukulkan.conf", "/psp/page.psp", "hello", body=PSP_PAGE
     ),
-    "static": Case("static file", "static", None, STATIC, rounds=0.6),
+    "static": Case("static file", "static", None, STATIC, rounds=0.5),
     "static-unused": Case(
-        "static file, Kukulkan loaded and unused", "kukulkan", None, STATIC, "static", rounds=3
+        "static file, Kukulkan loaded and unused", "kukulkan", None, STATIC, "static", rounds=4
     ),
     "static-access": Case(
-        "static file, Python access handler", "kukulkan", "phases.conf", STATIC, "static", rounds=1.6
+        "static file, Python access handler", "kukulkan", "phases.conf", STATIC, "static", rounds=2
     ),
     "cpu": Case("5 ms of Python, one interpreter", "newer", "python.conf", "/cpu", "cpu"),
     "cpu-pool": Case(
-        "the same, PythonInterpPool 2", "newer", "pool.conf", "/cpu", "cpu"
+        "the same, PythonInterpPool 2", "newer", "pool.conf", "/cpu", "cpu", rounds=1.5
     ),
     "hello-pool": Case(
-        'req.write("Hello!", 0), PythonInterpPool 2', "newer", "pool.conf", rounds=0.6
+        'req.write("Hello!", 0), PythonInterpPool 2', "newer", "pool.conf", rounds=0.5
     ),
     "cgi": Case(
         "CGI, Python script that imports cgi", "cgi", "cgi.conf", "/cgi/hello",
-        framing=None, rounds=0.4, seconds=3, settle=1.0, outside=True,
+        framing=None, rounds=0.5, seconds=3, settle=1.0, outside=True,
     ),
     "lua": Case("mod_lua", "lua", "lua.conf", rounds=0.5),
     # mod_perl flushes at its handler's end whatever the handler does.
@@ -149,7 +149,7 @@ CASES = {
     "file": Case("static file of 1 MiB", "static", None, "/large/plain.txt", "file", body=LARGE),
     "filter-pass": Case(
         "the same, output filter: filter.pass_on()",
-        "kukulkan", "kukulkan.conf", "/large/passed.txt", "file", None, body=LARGE, rounds=1.6,
+        "kukulkan", "kukulkan.conf", "/large/passed.txt", "file", None, body=LARGE, rounds=2,
     ),
     "filter-copy": Case(
         "the same, output filter: read and write",
@@ -167,19 +167,19 @@ CASES = {
     "echo-c": EchoCase("lines echoed by mod_echo, in C", "echo", "mod_echo.conf", limit="echo-c"),
     "echo": EchoCase("lines echoed by a connection handler", "kukulkan", "echo.conf", limit="echo-c"),
     "publisher": Case(
-        "publisher, function of the request", "kukulkan", "published.conf", PUBLISHED, framing=LENGTH, rounds=1.6
+        "publisher, function of the request", "kukulkan", "published.conf", PUBLISHED, framing=LENGTH, rounds=2
     ),
     "cgihandler": Case(
         "cgihandler, the script of CGI", "kukulkan", "published.conf", SCRIPT, framing=None
     ),
-    "wsgi": Case("WSGI application", "kukulkan", "wsgi_handler.conf", "/wsgi", rounds=1.6),
+    "wsgi": Case("WSGI application", "kukulkan", "wsgi_handler.conf", "/wsgi", rounds=2),
     # No echo by the old module: once more than 8 KiB of lines wait to be read it loses some.
     "old": Case("old module, req.write(..., 0)", "old", "hello.conf", rounds=0.5),
     "old-flush": Case(
         "old module, req.write(...)", "old", "hello.conf", "/flushing", "c-flush", CHUNKED, rounds=0.5
     ),
     "old-publisher": Case(
-        "old module, publisher", "old", "published.conf", PUBLISHED, framing=None, rounds=0.6
+        "old module, publisher", "old", "published.conf", PUBLISHED, framing=None, rounds=0.5
     ),
     "old-session": Case(
         "old module, with a session in memory",
@@ -191,10 +191,10 @@ CASES = {
     ),
     "old-cgihandler": Case(
         "old module, cgihandler",
-        "old", "published.conf", SCRIPT, framing=None, rounds=0.6, losses=0.5,
+        "old", "published.conf", SCRIPT, framing=None, rounds=0.5, losses=0.5,
     ),
     "mod_wsgi": Case(
-        "mod_wsgi of PyPI, WSGI application", "mod_wsgi", "wsgi.conf", "/wsgi", rounds=0.6
+        "mod_wsgi of PyPI, WSGI application", "mod_wsgi", "wsgi.conf", "/wsgi", rounds=0.5
     ),
     "mod_wsgi-debian": Case(
         "mod_wsgi of Debian, WSGI application", "mod_wsgi-debian", "wsgi.conf", "/wsgi", rounds=0.5

@@ -26,9 +26,9 @@ SECONDS = 2
 SLICES = 3
 """Each with its own measurement of what the server can do."""
 
-KEYS = ("c", "hello", "publisher", "wsgi", "old", "mod_wsgi")
+KEYS = ("c", "hello", "hello-pool", "wsgi", "mod_wsgi")
 
-MARKED = ("hello", "publisher", "wsgi")
+MARKED = ("hello", "wsgi")
 
 MOST = 3.0
 """Times the median that the 99th percentile is to be, at most."""
@@ -43,6 +43,8 @@ class Slice:
     """Milliseconds."""
     slow: float
     """99th percentile, milliseconds."""
+    waits: float
+    """Times a request had a thread wait: for the client, for other threads, for the GIL."""
 
 
 Latencies = Mapping[str, list[Slice] | str]
@@ -79,9 +81,11 @@ def measure_slice(bench: "Bench", key: str) -> Slice:
     """
     case = CASES[key]
     most = press(bench.port(key), case.path, case.headers, 1, case.losses, CLIENTS).rate
+    before = bench.server(key).waits()
     times = paced(bench.port(key), case.path, most * SHARE, SECONDS)
+    waits = (bench.server(key).waits() - before) / len(times)
     slow = statistics.quantiles(times, n=100)[98]
-    return Slice(len(times) / SECONDS, statistics.median(times), slow)
+    return Slice(len(times) / SECONDS, statistics.median(times), slow, waits)
 
 
 def measure(bench: "Bench", slices: int = SLICES) -> Latencies:
@@ -105,10 +109,10 @@ def times(slices: list[Slice]) -> list[float]:
 
 def rows(results: Latencies) -> list[Row]:
     """The table of latencies: medians of the slices."""
-    table: list[Row] = [("case", "requests/s", "p50 ms", "p99 ms", "p99 / p50")]
+    table: list[Row] = [("case", "requests/s", "p50 ms", "p99 ms", "p99 / p50", "waits per request")]
     for key, found in results.items():
         if isinstance(found, str):
-            table.append((CASES[key].title, found.partition("\n")[0], "", "", ""))
+            table.append((CASES[key].title, found.partition("\n")[0], "", "", "", ""))
             continue
         table.append((
             CASES[key].title,
@@ -116,6 +120,7 @@ def rows(results: Latencies) -> list[Row]:
             f"{statistics.median(each.median for each in found):.2f}",
             f"{statistics.median(each.slow for each in found):.2f}",
             f"{statistics.median(times(found)):.1f}",
+            f"{statistics.median(each.waits for each in found):.2f}",
         ))  # fmt: skip
     return table
 

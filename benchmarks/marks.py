@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 Row = tuple[str, ...]
 
-ENOUGH = 5
+ENOUGH = 4
 """Rounds that a verdict takes."""
 
 DRAWS = 2000

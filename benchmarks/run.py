@@ -36,12 +36,12 @@ PAGE = HERE.parent / "docs" / "performance.md"
 PLOT = "throughput.svg"
 """Beside the page."""
 
-ROUNDS = 5
+ROUNDS = 4
 """Slices of a case and its limit each; a case may ask for more or fewer, never under two."""
 
 QUICK_ROUNDS = 1
 
-CURVE_ROUNDS = 0.4
+CURVE_ROUNDS = 0.5
 """Slices of each case at each number of connections, as a share of the rounds."""
 
 WARMING = 50
@@ -131,10 +131,14 @@ class Bench:
         """Whether the case was prepared, and nothing went wrong with it so far."""
         return key in self.results and not self.results[key].problem
 
-    def port(self, key: str) -> int:
-        """Where the server of a case listens."""
+    def server(self, key: str) -> Server:
+        """The server of a case."""
         case = CASES[key]
-        return self._servers[case.peer, case.conf].port
+        return self._servers[case.peer, case.conf]
+
+    def port(self, key: str) -> int:
+        """Where that listens."""
+        return self.server(key).port
 
     def stop(self) -> None:
         """Stop the servers."""

@@ -157,6 +157,15 @@ class Server:
             return 0.0
         return used / os.sysconf("SC_CLK_TCK")
 
+    def waits(self) -> int:
+        """Times a thread of its children had to wait for something: a client, a lock, the GIL."""
+        found = 0
+        for child in self.children():
+            for status in Path(f"/proc/{child}/task").glob("*/status"):
+                text = status.read_text()
+                found += int(text.partition("\nvoluntary_ctxt_switches:")[2].split()[0])
+        return found
+
     def stop(self) -> None:
         """Stop at once; measuring is over."""
         if self._process is None:
