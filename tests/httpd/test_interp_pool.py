@@ -204,6 +204,37 @@ def test_a_subrequest_stays(httpd):
         assert len(text.split()) == 3 and len(set(text.split())) == 1, text
 
 
+ERROR_PAGES = """
+    from mod_python import apache
+
+    def fixuphandler(req):
+        first = req
+        while first.prev:
+            first = first.prev
+        if not hasattr(first, "seen"):
+            first.seen = []
+        first.seen.append(str(req.interpreter_index))
+        return apache.OK
+
+    def handler(req):
+        if req.args == "refused":
+            return apache.HTTP_FORBIDDEN
+        req.write(" ".join(req.prev.seen))
+        return apache.OK
+    """
+
+
+def test_an_error_document_stays(httpd, mpm):
+    """An error page is made in the interpreter of the request it is for."""
+    site = httpd("PythonInterpPool 3").site(files={"spam.py": ERROR_PAGES, "page": ""})
+    site.write(
+        ".htaccess", f"{PYTHON}PythonFixupHandler spam\nErrorDocument 403 /{site.directory.name}/page\n"
+    )
+    with ThreadPoolExecutor(8 if mpm == "event" else 1) as executor:
+        texts = set(executor.map(lambda n: site.get("x?refused").text, range(40)))
+    assert texts <= {"0 0", "1 1", "2 2"}
+
+
 CONNECTIONS = """
     from mod_python import apache
 
