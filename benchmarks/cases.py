@@ -98,6 +98,24 @@ class EchoCase(Case):
         return load.echo(port, self.lines)
 
 
+@dataclass(frozen=True)
+class UploadCase(Case):
+    """A form with a file in it, on one connection."""
+
+    size: int = 100_000_000
+    """Bytes of the file."""
+    times: int = 4
+    """Sent in a slice of load."""
+
+    def converse(self, port: int, requests: int) -> None:
+        """Send `requests` small ones and look at the answers."""
+        load.upload(port, self.path, 1000, requests)
+
+    def press(self, port: int) -> Load:
+        """One slice of load."""
+        return load.upload(port, self.path, self.size, self.times)
+
+
 STATIC = "/static/hello.txt"
 PUBLISHED = "/publisher/hello/say"
 SCRIPT = "/cgihandler/hello.py"
@@ -173,6 +191,17 @@ CASES = {
         "cgihandler, the script of CGI", "kukulkan", "published.conf", SCRIPT, framing=None
     ),
     "wsgi": Case("WSGI application", "kukulkan", "wsgi_handler.conf", "/wsgi", rounds=2),
+    "upload": UploadCase("100 MB, req.read(65536)", "kukulkan", "forms.conf", "/upload", "upload"),
+    "upload-form": UploadCase(
+        "the same, FieldStorage", "kukulkan", "forms.conf", "/upload-form", "upload", rounds=2
+    ),
+    "queries-urllib": Case(
+        "100 times ten fields, urllib.parse.parse_qs()",
+        "kukulkan", "forms.conf", "/queries-urllib", "queries-urllib",
+    ),
+    "queries": Case(
+        "the same, util.parse_qs()", "kukulkan", "forms.conf", "/queries", "queries-urllib"
+    ),
     # No echo by the old module: once more than 8 KiB of lines wait to be read it loses some.
     "old": Case("old module, req.write(..., 0)", "old", "hello.conf", rounds=0.5),
     "old-flush": Case(
@@ -233,5 +262,7 @@ MARKS = (
     Mark("filter that passes on, 1 MiB", "filter-pass", "file", 0.80),
     Mark("filter that reads and writes, 1 MiB", "filter-copy", "file", 0.80),
     Mark("upper case, against the old module", "filter-upper", "old-filter-upper", 3),
+    Mark("upload as a form, against reading it", "upload-form", "upload", 1 / 1.5),
+    Mark("ten fields parsed, against urllib.parse", "queries", "queries-urllib", 4),
     Mark("echo, lines/s", "echo", None, 50_000),
 )

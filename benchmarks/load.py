@@ -26,6 +26,8 @@ TIMEOUT = 30
 LINE = b"The quick brown fox jumps over the lazy dog, again and again.\n"
 """What is echoed."""
 
+BOUNDARY = "----boundary-of-a-form"
+
 RECEIVE = 1 << 18
 """Bytes of echoes taken at once, at most."""
 
@@ -134,6 +136,32 @@ def echo(port: int, lines: int) -> Load:
     if echoed != sent:
         raise LoadError(f"{len(echoed)} bytes of echoes are not the {len(sent)} bytes sent")
     return Load(lines, lines / seconds)
+
+
+def upload(port: int, path: str, size: int, times: int) -> Load:
+    """Send a form with a file of `size` bytes to `path`, `times` times on one connection; the
+    answer is the size of the file, or of the whole.
+
+    Raises:
+        LoadError: no answer came, or not OK.
+    """
+    head = f'--{BOUNDARY}\r\nContent-Disposition: form-data; name="file"; filename="file.bin"\r\n\r\n'
+    body = head.encode() + bytes(size) + f"\r\n--{BOUNDARY}--\r\n".encode()
+    headers = {"Content-Type": f"multipart/form-data; boundary={BOUNDARY}"}
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=TIMEOUT)
+    start = time.perf_counter()
+    try:
+        for _ in range(times):
+            connection.request("POST", path, body, headers)
+            response = connection.getresponse()
+            answer = response.read()
+            if response.status != 200 or int(answer) not in (size, len(body)):
+                raise LoadError(f"status {response.status}, {answer[:80]!r} to an upload of {size} bytes")
+    except (OSError, http.client.HTTPException) as error:
+        raise LoadError(f"no answer: {error!r}") from error
+    finally:
+        connection.close()
+    return Load(times, times / (time.perf_counter() - start))
 
 
 def send(connection: socket.socket, data: bytes) -> None:

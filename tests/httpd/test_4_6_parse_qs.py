@@ -52,29 +52,6 @@ def test_they_are_in_c(httpd):
     ]
 
 
-#: How much sooner they must be done than urllib.parse's; they are 8 to 30 times.
-SOONER = 4
-
-
-@pytest.mark.only_mpm("event")
-@pytest.mark.skipif(SANITIZED, reason="AddressSanitizer slows C only")
-@pytest.mark.parametrize("name", ["parse_qs", "parse_qsl"])
-@pytest.mark.parametrize("value", ["value", "a+value%21"])
-def test_they_are_sooner(httpd, name, value):
-    """On ten fields, in the best of several turns; with escapes and without."""
-    ratio = httpd.run(
-        f"""
-        import timeit, urllib.parse
-        from mod_python import util
-        query = "&".join(f"field{{number}}={value}" for number in range(10))
-        def best(module):
-            return min(timeit.repeat(lambda: module.{name}(query), number=500, repeat=20))
-        return best(urllib.parse) / best(util)
-        """,
-        config="PythonInterpreter main_interpreter",
-    )
-    assert ratio >= SOONER
-
 
 def test_strict_parsing(httpd):
     """A field without "=" is a ValueError, as urllib.parse words it."""
