@@ -52,7 +52,6 @@ def test_they_are_in_c(httpd):
     ]
 
 
-
 def test_strict_parsing(httpd):
     """A field without "=" is a ValueError, as urllib.parse words it."""
     assert "ValueError: bad query field: 'b'" in httpd.run(
