@@ -53,16 +53,26 @@ static int errno_of(apr_status_t rv, int fallback)
     return rv > 0 && rv < APR_OS_START_ERROR ? rv : fallback;
 }
 
+/* Sets an int attribute. 0, or -1 with an exception. */
+static int set_number(PyObject *error, const char *name, long number)
+{
+    PyObject *value = PyLong_FromLong(number);
+    int failed = value ? PyObject_SetAttrString(error, name, value) : -1;
+
+    Py_XDECREF(value);
+    return failed;
+}
+
 PyObject *mp_raise_os_error(int number, const char *text, int status)
 {
     PyObject *error = PyObject_CallFunction(PyExc_OSError, "is", number, text);
-    PyObject *value = error && status ? PyLong_FromLong(status) : NULL;
 
-    /* Read by mod_python._errors when the exception leaves the handler. */
-    if (error && (!status || (value && PyObject_SetAttrString(error, "_mp_status", value) == 0))) {
+    /* The first is read by mod_python._errors when the exception leaves the handler: other
+     * exceptions may have a status too. The second is what a handler may return. */
+    if (error && (!status || (set_number(error, "_mp_status", status) == 0 &&
+                              set_number(error, "status", status > 0 ? status : DONE) == 0))) {
         PyErr_SetObject((PyObject *)Py_TYPE(error), error);
     }
-    Py_XDECREF(value);
     Py_XDECREF(error);
     return NULL;
 }

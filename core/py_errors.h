@@ -15,7 +15,8 @@ const char *mp_error_text(apr_pool_t *pool);
 PyObject *mp_take_exception(void);
 
 /* Raises the OSError of this errno (TimeoutError, ConnectionResetError ...). status, if
- * not 0, is what the request is answered with when no handler catches it. Returns NULL. */
+ * not 0, is what the request is answered with when no handler catches it, and the attribute
+ * `status`; below 0 a filter has answered. Returns NULL. */
 PyObject *mp_raise_os_error(int number, const char *text, int status);
 
 /* Raises what a failed read of a request's body means. Returns NULL. */

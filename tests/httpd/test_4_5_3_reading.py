@@ -218,6 +218,42 @@ def test_exception_while_reading(httpd):
     assert "Traceback" not in record.message
 
 
+RETURNS_STATUS = """
+    def handler(req):
+        try:
+            req.read()
+        except OSError as error:
+            return error.status
+    """
+
+# What the client sends, and the status that it deserves.
+FAULTS = {
+    "cut off": (["Content-Length: 10"], b"only", 400),
+    "malformed": (["Transfer-Encoding: chunked"], b"spam\r\n\r\n", 400),
+    "too large": (["Content-Length: 11"], b"x" * 11, 413),
+    "senseless": (["Transfer-Encoding: gzip, chunked"], b"0\r\n\r\n", 501),
+}
+
+
+@pytest.mark.parametrize("fault", FAULTS)
+def test_status_of_the_exception(httpd, fault):
+    """The exception has the status that the client deserves; a handler may return it."""
+    headers, body, status = FAULTS[fault]
+    site = httpd.site(READING + "\nLimitRequestBody 10", {"reader.py": RETURNS_STATUS})
+    with site.connect() as connection:
+        connection.send(request_head(site, *headers) + body)
+        connection.end_of_input()
+        assert connection.response("POST").status == status
+
+
+def test_status_of_a_timeout(httpd):
+    """So it is for one that is too slow."""
+    site = httpd("Timeout 1").site(READING, {"reader.py": RETURNS_STATUS})
+    with site.connect() as connection:
+        connection.send(request_head(site, "Content-Length: 100") + b"only this")
+        assert connection.response("POST").status == 408
+
+
 def test_expect_100_continue(httpd):
     """The server asks for the body when the handler begins to read, not before."""
     site = httpd.site(
