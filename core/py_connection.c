@@ -192,16 +192,17 @@ static PyObject *get_conn_rec(PyObject *op, void *closure)
     return c ? PyCapsule_New(c, NULL, NULL) : NULL;
 }
 
-PyDoc_STRVAR(log_error_doc, "log_error($self, message, level=APLOG_ERR, /)\n--\n\n\
+PyDoc_STRVAR(log_error_doc, "log_error($self, message, /, level=APLOG_ERR)\n--\n\n\
 Write message (str) to the error log, with what Apache says of this connection.");
 
-static PyObject *connection_log_error(PyObject *op, PyObject *args)
+static PyObject *connection_log_error(PyObject *op, PyObject *args, PyObject *keywords)
 {
+    static char *names[] = {"", "level", NULL};
     int level = APLOG_ERR;
     PyObject *message, *text, *result = NULL;
     conn_rec *c;
 
-    if (!PyArg_ParseTuple(args, "O|i:log_error", &message, &level)) {
+    if (!PyArg_ParseTupleAndKeywords(args, keywords, "O|i:log_error", names, &message, &level)) {
         return NULL;
     }
     /* First: str() may run anything, and the connection end meanwhile. */
@@ -214,7 +215,8 @@ static PyObject *connection_log_error(PyObject *op, PyObject *args)
 }
 
 static PyMethodDef connection_methods[] = {
-    {"log_error", connection_log_error, METH_VARARGS, log_error_doc},
+    {"log_error", (PyCFunction)(void (*)(void))connection_log_error, METH_VARARGS | METH_KEYWORDS,
+     log_error_doc},
     {NULL},
 };
 

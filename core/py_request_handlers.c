@@ -63,7 +63,7 @@ static int add_elsewhere(mp_request_context *context, mp_phase phase, PyObject *
     return 0;
 }
 
-PyDoc_STRVAR(add_handler_doc, "add_handler($self, htype, handler, dir=None, /)\n--\n\n\
+PyDoc_STRVAR(add_handler_doc, "add_handler($self, htype, handler, /, dir=None)\n--\n\n\
 Add a handler to a phase of this request (manual, 4.5.3).\n\n\
 htype: the directive of the phase, as \"PythonHandler\".\n\
 handler: \"module[::object]\", or a callable.\n\
@@ -71,15 +71,18 @@ dir: directory to import from; by default that of the phase's own handlers, or o
 the running one.\n\
 Raises IndexError for an unknown phase.");
 
-static PyObject *request_add_handler(PyObject *op, PyObject *args)
+static PyObject *request_add_handler(PyObject *op, PyObject *args, PyObject *keywords)
 {
+    static char *names[] = {"", "", "dir", NULL};
     mp_request *self = (mp_request *)op;
     request_rec *r = mp_request_record(self);
     const char *name;
     PyObject *handler, *directory = Py_None;
     int phase;
 
-    if (!r || !PyArg_ParseTuple(args, "sO|O:add_handler", &name, &handler, &directory) ||
+    if (!r ||
+        !PyArg_ParseTupleAndKeywords(args, keywords, "sO|O:add_handler", names, &name, &handler,
+                                     &directory) ||
         (phase = phase_named(self, name)) < 0) {
         return NULL;
     }
@@ -144,16 +147,17 @@ static const char *text_of(apr_pool_t *pool, PyObject *handler)
 }
 
 /* register_input_filter(), register_output_filter(). */
-static PyObject *register_filter(mp_request *self, PyObject *args, int is_input)
+static PyObject *register_filter(mp_request *self, PyObject *args, PyObject *keywords, int is_input)
 {
+    static char *names[] = {"", "", "dir", NULL};
     request_rec *r = mp_request_record(self);
     PyObject *name, *handler, *directory = Py_None;
     const char *written, *key;
 
     if (!r ||
-        !PyArg_ParseTuple(args,
-                          is_input ? "OO|O:register_input_filter" : "OO|O:register_output_filter",
-                          &name, &handler, &directory) ||
+        !PyArg_ParseTupleAndKeywords(
+            args, keywords, is_input ? "OO|O:register_input_filter" : "OO|O:register_output_filter",
+            names, &name, &handler, &directory) ||
         !(written = mp_latin1_from_object(r->pool, name, "name"))) {
         return NULL;
     }
@@ -184,24 +188,24 @@ static PyObject *register_filter(mp_request *self, PyObject *args, int is_input)
 }
 
 PyDoc_STRVAR(register_input_filter_doc,
-             "register_input_filter($self, name, handler, dir=None, /)\n--\n\n\
+             "register_input_filter($self, name, handler, /, dir=None)\n--\n\n\
 Have name mean a filter for this request's body, to be activated by add_input_filter().\n\n\
 handler: \"module[::object]\", or a callable; dir: directory to import from, by default\n\
 that of the running handler.");
 
-static PyObject *request_register_input_filter(PyObject *op, PyObject *args)
+static PyObject *request_register_input_filter(PyObject *op, PyObject *args, PyObject *keywords)
 {
-    return register_filter((mp_request *)op, args, 1);
+    return register_filter((mp_request *)op, args, keywords, 1);
 }
 
 PyDoc_STRVAR(register_output_filter_doc,
-             "register_output_filter($self, name, handler, dir=None, /)\n--\n\n\
+             "register_output_filter($self, name, handler, /, dir=None)\n--\n\n\
 Have name mean a filter for this request's response, to be activated by\n\
 add_output_filter(). handler, dir: as for register_input_filter().");
 
-static PyObject *request_register_output_filter(PyObject *op, PyObject *args)
+static PyObject *request_register_output_filter(PyObject *op, PyObject *args, PyObject *keywords)
 {
-    return register_filter((mp_request *)op, args, 0);
+    return register_filter((mp_request *)op, args, keywords, 0);
 }
 
 /* add_input_filter(), add_output_filter(). */
@@ -258,14 +262,15 @@ static PyObject *request_add_output_filter(PyObject *op, PyObject *name)
 }
 
 PyMethodDef mp_request_handlers[] = {
-    {"add_handler", request_add_handler, METH_VARARGS, add_handler_doc},
+    {"add_handler", (PyCFunction)(void (*)(void))request_add_handler, METH_VARARGS | METH_KEYWORDS,
+     add_handler_doc},
     {"add_input_filter", request_add_input_filter, METH_O, add_input_filter_doc},
     {"add_output_filter", request_add_output_filter, METH_O, add_output_filter_doc},
     {"get_addhandler_exts", request_get_addhandler_exts, METH_NOARGS, get_addhandler_exts_doc},
-    {"register_input_filter", request_register_input_filter, METH_VARARGS,
-     register_input_filter_doc},
-    {"register_output_filter", request_register_output_filter, METH_VARARGS,
-     register_output_filter_doc},
+    {"register_input_filter", (PyCFunction)(void (*)(void))request_register_input_filter,
+     METH_VARARGS | METH_KEYWORDS, register_input_filter_doc},
+    {"register_output_filter", (PyCFunction)(void (*)(void))request_register_output_filter,
+     METH_VARARGS | METH_KEYWORDS, register_output_filter_doc},
     {NULL},
 };
 

@@ -111,20 +111,22 @@ static PyObject *request_get_basic_auth_pw(PyObject *op, PyObject *unused)
     return mp_str_from_latin1(status == OK ? password : NULL);
 }
 
-PyDoc_STRVAR(get_remote_host_doc, "get_remote_host($self, type=REMOTE_NAME, str_is_ip=None, /)\n\
+PyDoc_STRVAR(get_remote_host_doc, "get_remote_host($self, /, type=REMOTE_NAME, str_is_ip=None)\n\
 --\n\n\
 str or None: the client's name or address (manual, 4.5.3); with str_is_ip other\n\
 than None, a tuple of it and whether it is an address. May ask the DNS.");
 
-static PyObject *request_get_remote_host(PyObject *op, PyObject *args)
+static PyObject *request_get_remote_host(PyObject *op, PyObject *args, PyObject *keywords)
 {
+    static char *names[] = {"type", "str_is_ip", NULL};
     mp_request *self = (mp_request *)op;
     request_rec *r;
     int type = REMOTE_NAME, is_ip = 0;
     PyObject *wants_is_ip = Py_None;
     mp_blocking blocking;
 
-    if (!PyArg_ParseTuple(args, "|iO:get_remote_host", &type, &wants_is_ip)) {
+    if (!PyArg_ParseTupleAndKeywords(args, keywords, "|iO:get_remote_host", names, &type,
+                                     &wants_is_ip)) {
         return NULL;
     }
     if (type < REMOTE_HOST || type > REMOTE_DOUBLE_REV) {
@@ -218,17 +220,19 @@ static PyObject *request_internal_redirect(PyObject *op, PyObject *uri)
     Py_RETURN_NONE;
 }
 
-PyDoc_STRVAR(register_cleanup_doc, "register_cleanup($self, callable, data=None, /)\n--\n\n\
+PyDoc_STRVAR(register_cleanup_doc, "register_cleanup($self, callable, /, data=None)\n--\n\n\
 Have callable(data) called at the very end of the request (manual, 4.5.3).\n\
 Raises ValueError if it is not callable. Without effect in a cleanup.");
 
-static PyObject *request_register_cleanup(PyObject *op, PyObject *args)
+static PyObject *request_register_cleanup(PyObject *op, PyObject *args, PyObject *keywords)
 {
+    static char *names[] = {"", "data", NULL};
     mp_request *self = (mp_request *)op;
     request_rec *r = mp_request_record(self);
     PyObject *callable, *data = Py_None;
 
-    if (!r || !PyArg_ParseTuple(args, "O|O:register_cleanup", &callable, &data)) {
+    if (!r || !PyArg_ParseTupleAndKeywords(args, keywords, "O|O:register_cleanup", names, &callable,
+                                           &data)) {
         return NULL;
     }
     if (!PyCallable_Check(callable)) {
@@ -252,16 +256,17 @@ static PyObject *request_register_cleanup(PyObject *op, PyObject *args)
     Py_RETURN_NONE;
 }
 
-PyDoc_STRVAR(log_error_doc, "log_error($self, message, level=APLOG_ERR, /)\n--\n\n\
+PyDoc_STRVAR(log_error_doc, "log_error($self, message, /, level=APLOG_ERR)\n--\n\n\
 Write message (str) to the error log, with what Apache says of this request.");
 
-static PyObject *request_log_error(PyObject *op, PyObject *args)
+static PyObject *request_log_error(PyObject *op, PyObject *args, PyObject *keywords)
 {
+    static char *names[] = {"", "level", NULL};
     int level = APLOG_ERR;
     PyObject *message, *text, *result = NULL;
     request_rec *r;
 
-    if (!PyArg_ParseTuple(args, "O|i:log_error", &message, &level)) {
+    if (!PyArg_ParseTupleAndKeywords(args, keywords, "O|i:log_error", names, &message, &level)) {
         return NULL;
     }
     /* First: str() may run anything, and the request end meanwhile. */
@@ -281,9 +286,12 @@ PyMethodDef mp_request_methods[] = {
     {"get_basic_auth_pw", request_get_basic_auth_pw, METH_NOARGS, get_basic_auth_pw_doc},
     {"get_config", request_get_config, METH_NOARGS, get_config_doc},
     {"get_options", request_get_options, METH_NOARGS, get_options_doc},
-    {"get_remote_host", request_get_remote_host, METH_VARARGS, get_remote_host_doc},
+    {"get_remote_host", (PyCFunction)(void (*)(void))request_get_remote_host,
+     METH_VARARGS | METH_KEYWORDS, get_remote_host_doc},
     {"internal_redirect", request_internal_redirect, METH_O, internal_redirect_doc},
-    {"log_error", request_log_error, METH_VARARGS, log_error_doc},
-    {"register_cleanup", request_register_cleanup, METH_VARARGS, register_cleanup_doc},
+    {"log_error", (PyCFunction)(void (*)(void))request_log_error, METH_VARARGS | METH_KEYWORDS,
+     log_error_doc},
+    {"register_cleanup", (PyCFunction)(void (*)(void))request_register_cleanup,
+     METH_VARARGS | METH_KEYWORDS, register_cleanup_doc},
     {NULL},
 };

@@ -236,17 +236,19 @@ static PyObject *server_get_config(PyObject *op, PyObject *unused)
     return copy;
 }
 
-PyDoc_STRVAR(register_cleanup_doc, "register_cleanup($self, request, callable, data=None, /)\n\
+PyDoc_STRVAR(register_cleanup_doc, "register_cleanup($self, request, callable, /, data=None)\n\
 --\n\n\
 Have callable(data) called when the child ends (manual, 4.5.6).\n\
 Raises ValueError if it is not callable.");
 
-static PyObject *server_register_cleanup(PyObject *op, PyObject *args)
+static PyObject *server_register_cleanup(PyObject *op, PyObject *args, PyObject *keywords)
 {
+    static char *names[] = {"", "", "data", NULL};
     mp_state *state = mp_state_of_type(Py_TYPE(op));
     PyObject *request, *callable, *data = Py_None;
 
-    if (!PyArg_ParseTuple(args, "OO|O:register_cleanup", &request, &callable, &data)) {
+    if (!PyArg_ParseTupleAndKeywords(args, keywords, "OO|O:register_cleanup", names, &request,
+                                     &callable, &data)) {
         return NULL;
     }
     if (!Py_IS_TYPE(request, state->request_type)) {
@@ -259,15 +261,16 @@ static PyObject *server_register_cleanup(PyObject *op, PyObject *args)
                                         NULL);
 }
 
-PyDoc_STRVAR(log_error_doc, "log_error($self, message, level=APLOG_ERR, /)\n--\n\n\
+PyDoc_STRVAR(log_error_doc, "log_error($self, message, /, level=APLOG_ERR)\n--\n\n\
 Write message (str) to this server's error log.");
 
-static PyObject *server_log_error(PyObject *op, PyObject *args)
+static PyObject *server_log_error(PyObject *op, PyObject *args, PyObject *keywords)
 {
+    static char *names[] = {"", "level", NULL};
     int level = APLOG_ERR;
     PyObject *message;
 
-    if (!PyArg_ParseTuple(args, "O|i:log_error", &message, &level)) {
+    if (!PyArg_ParseTupleAndKeywords(args, keywords, "O|i:log_error", names, &message, &level)) {
         return NULL;
     }
     return mp_log_object(message, level, NULL, ((mp_server *)op)->s);
@@ -276,8 +279,10 @@ static PyObject *server_log_error(PyObject *op, PyObject *args)
 static PyMethodDef server_methods[] = {
     {"get_config", server_get_config, METH_NOARGS, get_config_doc},
     {"get_options", server_get_options, METH_NOARGS, get_options_doc},
-    {"log_error", server_log_error, METH_VARARGS, log_error_doc},
-    {"register_cleanup", server_register_cleanup, METH_VARARGS, register_cleanup_doc},
+    {"log_error", (PyCFunction)(void (*)(void))server_log_error, METH_VARARGS | METH_KEYWORDS,
+     log_error_doc},
+    {"register_cleanup", (PyCFunction)(void (*)(void))server_register_cleanup,
+     METH_VARARGS | METH_KEYWORDS, register_cleanup_doc},
     {NULL},
 };
 

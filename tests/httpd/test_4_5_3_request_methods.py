@@ -344,3 +344,28 @@ def test_discard_request_body(httpd):
 def test_requires_is_absent(httpd):
     """`requires` is gone, as in Apache 2.4."""
     assert httpd.run("return hasattr(req, 'requires')") is False
+
+
+def test_optional_arguments_by_name(httpd):
+    """What has a default may be given by name."""
+    assert httpd.run(
+        """
+        done = []
+        req.log_error("by name", level=apache.APLOG_NOTICE)
+        req.connection.log_error("by name", level=apache.APLOG_NOTICE)
+        req.server.log_error("by name", level=apache.APLOG_NOTICE)
+        req.register_cleanup(lambda data: apache.log_error(data, apache.APLOG_NOTICE), data="by name")
+        req.server.register_cleanup(req, done.append, data="by name")
+        req.add_handler("PythonLogHandler", lambda req: apache.OK, dir="/tmp")
+        req.register_output_filter("SPAM", lambda filter: None, dir="/tmp")
+        req.register_input_filter("SPAM", lambda filter: None, dir="/tmp")
+        req.allow_methods(["PUT"], reset=1)
+        req.write(b"", flush=False)
+        return [
+            req.get_remote_host(type=apache.REMOTE_NOLOOKUP),
+            req.get_remote_host(apache.REMOTE_NOLOOKUP, str_is_ip=1),
+            req.sendfile(__file__, offset=0, len=0),
+        ]
+        """
+    ) == ["127.0.0.1", ["127.0.0.1", 1], 0]
+    httpd().expect_log("by name", times=4)
