@@ -372,9 +372,11 @@ static const char *set_python_path(cmd_parms *cmd, void *configv, const char *pa
 static const char *set_import(cmd_parms *cmd, void *config, const char *module,
                               const char *interpreter)
 {
-    if (!*module || !*interpreter) {
-        return "PythonImport needs a module and the name of an interpreter, as in "
-               "'PythonImport mymodule main_interpreter'; one of them is empty";
+    if (mp_check_handler(cmd, module)) {
+        return apr_psprintf(cmd->pool,
+                            "PythonImport: '%s' is neither module nor module::callable: write it "
+                            "as in 'PythonImport mymodule::myfunction main_interpreter'",
+                            module);
     }
     APR_ARRAY_PUSH(process_config->imports, mp_located) = located(cmd, module, interpreter);
     return NULL;

@@ -139,11 +139,25 @@ static mp_handler_list *list_for(cmd_parms *cmd, mp_dir_config *config, mp_phase
     return list;
 }
 
+/* Names with dots between them. */
+static int is_object_path(const char *path)
+{
+    int is_name = 0;
+
+    for (; *path; path++) {
+        if (*path == ':' || (*path == '.' && !is_name)) {
+            return 0;
+        }
+        is_name = *path != '.';
+    }
+    return is_name;
+}
+
 const char *mp_check_handler(cmd_parms *cmd, const char *text)
 {
     const char *separator = strstr(text, "::");
 
-    if (*text && (!separator || (separator != text && separator[2]))) {
+    if (*text && (!separator || (separator != text && is_object_path(separator + 2)))) {
         return NULL;
     }
     return apr_psprintf(cmd->pool,

@@ -43,14 +43,16 @@ static const char *describe_unreadable(apr_pool_t *pool, const char *path)
 static const char *check_path(apr_pool_t *pool, PyObject *dispatch, const mp_located *path)
 {
     PyObject *result = PyObject_CallMethod(dispatch, "check_path", "N", mp_str_from_fs(path->text));
+    const char *wrong = result && result != Py_None ? PyUnicode_AsUTF8(result) : NULL;
     const char *line = "";
 
-    if (!result) {
-        line = apr_psprintf(pool,
-                            "KK0003: Syntax error on line %d of %s: PythonPath %s: %s: write a "
-                            "Python list of directories, as \"['/dir']\" or "
-                            "\"sys.path+['/dir']\"\n",
-                            path->line, path->file, path->text, mp_error_text(pool));
+    if (result != Py_None) {
+        line =
+            apr_psprintf(pool,
+                         "KK0003: Syntax error on line %d of %s: PythonPath %s: %s: write a "
+                         "Python list of directories, as \"['/dir']\" or "
+                         "\"sys.path+['/dir']\"\n",
+                         path->line, path->file, path->text, wrong ? wrong : mp_error_text(pool));
     }
     Py_XDECREF(result);
     return line;

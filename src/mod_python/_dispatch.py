@@ -474,9 +474,13 @@ def _wait_for(threads: list[threading.Thread]) -> None:
 # Start
 
 
-def check_path(text: str) -> None:
-    """Raise ValueError if this is no PythonPath."""
-    _importer.evaluate_path(text)
+def check_path(text: str) -> str | None:
+    """What is wrong with a PythonPath; None if nothing is."""
+    try:
+        _importer.evaluate_path(text)
+    except ValueError as error:
+        return str(error).encode("utf-8", "backslashreplace").decode()
+    return None
 
 
 def import_at_start(text: str, file: str, python_path: str | None, line: int) -> None:
