@@ -64,7 +64,7 @@ def serve(httpd: Httpd, configure: Callable[[Path], str], announce: Callable[[],
         announce: called once Apache listens.
 
     Raises:
-        KukulkanError: Apache failed; what it said is on standard error.
+        KukulkanError: Apache failed, or ended without being asked; what it said is on standard error.
     """
     with _Stop() as stop, _server_root() as root:
         configuration = root / "httpd.conf"
@@ -88,7 +88,7 @@ def serve(httpd: Httpd, configure: Callable[[Path], str], announce: Callable[[],
             _kill_group(process)
             process.wait()
             log.join(LAST_LINES)
-        if status != 0 and not stop.asked:
+        if not stop.asked:  # also with status 0, as when no child can be started
             raise KukulkanError(
                 f"Apache ended with status {status}, see above; --config-only prints its configuration."
             )

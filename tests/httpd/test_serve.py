@@ -364,6 +364,16 @@ def test_what_apache_says_at_its_start_is_shown(site):
     assert "Apache ended with status 1" in result.stderr
 
 
+def test_an_apache_that_ends_by_itself_is_a_failure(site):
+    """Even with status 0, which it has when its children cannot start."""
+    with serving(site) as served:
+        (pid_file,) = served.temporary.glob("kukulkan-*/httpd.pid")
+        os.kill(int(pid_file.read_text()), signal.SIGTERM)
+        _, errors = served.process.communicate(timeout=DEADLINE)
+        assert served.process.returncode == 1
+        assert "kukulkan: Apache ended with status 0" in errors
+
+
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root's Apache changes its user")
 def test_what_the_children_cannot_read_is_refused(site):
     """With the directory and the cure, before the start."""
