@@ -342,6 +342,17 @@ static int check_authen(request_rec *r, int status, const mp_handler_list *list)
     return status;
 }
 
+/* Apache's page for a redirection without Location reads a null pointer if the client speaks
+ * HTTP/0.9, or a handler says that it does. */
+static void give_location(request_rec *r, int status)
+{
+    if (r->assbackwards && ap_is_HTTP_REDIRECT(status) &&
+        !apr_table_get(r->headers_out, "Location") &&
+        !apr_table_get(r->err_headers_out, "Location")) {
+        apr_table_setn(r->headers_out, "Location", "");
+    }
+}
+
 /* What was written goes on its way, or is forgotten if the phase failed. */
 static int pass_output(request_rec *r, mp_phase phase, int status, mp_body_out *out)
 {
@@ -357,6 +368,7 @@ static int pass_output(request_rec *r, mp_phase phase, int status, mp_body_out *
         }
         return status;
     }
+    give_location(r, status);
     mp_body_pass(r, out, status == DONE || (phase == MP_PHASE_CONTENT && status == OK));
     return status;
 }

@@ -195,3 +195,13 @@ def test_print_reaches_the_log(httpd):
     server.run("import sys\nprint('to stdout')\nprint('to stderr', file=sys.stderr)")
     assert "[client 127.0.0.1:" in server.expect_log("to stdout").message
     server.expect_log("to stderr")
+
+
+@pytest.mark.parametrize("status", [300, 301, 302, 303, 307, 308])
+def test_redirection_to_nowhere(httpd, status):
+    """A redirection without Location is answered, in HTTP/0.9 too, where no header goes out."""
+    site = httpd.site(PYTHON, {"bad.py": f"def handler(req):\n    return {status}\n"})
+    assert site.get("x").status_code == status
+    with site.connect() as connection:
+        connection.send(f"GET {site.prefix}x\r\n".encode())
+        assert b"<title>" in connection.read_all()
