@@ -226,12 +226,20 @@ static PyObject *add_filter(mp_request *self, PyObject *object, int is_input)
         mp_filter_add_own(r, own, is_input);
         Py_RETURN_NONE;
     }
-    if (!(is_input ? ap_get_input_filter_handle(name) : ap_get_output_filter_handle(name))) {
+    ap_filter_rec_t *filter =
+        is_input ? ap_get_input_filter_handle(name) : ap_get_output_filter_handle(name);
+    if (!filter) {
         PyErr_Format(PyExc_ValueError,
                      "there is no %s filter named %s: register it with Python%sFilter or "
                      "req.register_%s_filter(), or load its module",
                      is_input ? "input" : "output", name, is_input ? "Input" : "Output",
                      is_input ? "input" : "output");
+        return NULL;
+    }
+    if (filter->ftype >= AP_FTYPE_CONNECTION) {
+        /* They count on a state that their module makes with the connection. */
+        PyErr_Format(PyExc_ValueError, "%s filters connections, not requests: it cannot be added",
+                     name);
         return NULL;
     }
     if (is_input) {

@@ -366,3 +366,27 @@ def test_graceful_restart(httpd):
         assert site.get("page.txt").text == "a(spam)"
         server.graceful()
     assert site.get("page.txt").text == "a(spam)"
+
+
+@pytest.mark.only_mpm("event")
+def test_filters_of_connections_are_not_for_requests(httpd):
+    """Apache's REQTIMEOUT and CORE need a state of their connection: they are refused."""
+    assert httpd(modules=("reqtimeout",)).run(
+        """
+        refused = []
+        for add, name in [
+            (req.add_output_filter, "REQTIMEOUT"),
+            (req.add_input_filter, "reqtimeout"),
+            (req.add_output_filter, "CORE"),
+            (req.add_input_filter, "CORE_IN"),
+        ]:
+            try:
+                add(name)
+            except ValueError as error:
+                refused.append(str(error).partition(":")[0])
+        return refused
+        """
+    ) == [
+        f"{name} filters connections, not requests"
+        for name in ("REQTIMEOUT", "reqtimeout", "CORE", "CORE_IN")
+    ]
