@@ -2,6 +2,7 @@
 
 import sys
 import sysconfig
+from dataclasses import replace
 from pathlib import Path
 
 from plugins.installation import MODULE
@@ -14,6 +15,23 @@ def test_prefix_is_the_environments(httpd):
     prefix, executable, path = server.run("import sys\nreturn [sys.prefix, sys.executable, sys.path]")
     assert prefix == sys.prefix
     assert Path(executable).parent == Path(sys.prefix, "bin")
+    assert sysconfig.get_path("purelib") in path
+
+
+def test_another_python_first_on_path(httpd):
+    """Nor does an environment of another Python count whose programs come first on it."""
+    config = "home = /nonexistent\ninclude-system-site-packages = false\nversion = 3.9.1\n"
+    server = httpd.unstarted(files={"other/pyvenv.cfg": config})
+    programs = server.root / "other" / "bin"
+    programs.mkdir()
+    for name in ("python", "python3", f"python3.{sys.version_info.minor}"):
+        (programs / name).symlink_to("/bin/false")
+    server.process.settings = replace(
+        server.process.settings, environ=(("PATH", f"{programs}:/usr/bin:/bin"),)
+    )
+    server.start()
+    prefix, path = server.run("import sys\nreturn [sys.prefix, sys.path]")
+    assert prefix == sys.prefix
     assert sysconfig.get_path("purelib") in path
 
 
