@@ -28,9 +28,9 @@ FILES = {"htdocs/debugged.py": CODE}
 class Terminal:
     """Apache in a terminal, with one process, as `httpd -X` starts it."""
 
-    def __init__(self, server):
+    def __init__(self, server, option="-X"):
         self.server = server
-        command, *arguments = server.process.command("-X")
+        command, *arguments = server.process.command(option)
         self.child = pexpect.spawn(
             command,
             arguments,
@@ -74,6 +74,15 @@ def test_debugger_prompt(terminal):
     terminal.child.expect_exact("'eggs'")
     terminal.commands("continue")
     assert terminal.finish().text == "value eggs"
+
+
+def test_one_process_as_the_manual_has_it(httpd):
+    """-DONE_PROCESS, which -X stands for, is enough."""
+    terminal = Terminal(httpd.unstarted(CONFIG, FILES), "-DONE_PROCESS")
+    terminal.request()
+    terminal.commands("continue")
+    assert terminal.finish().text == "value eggs"
+    terminal.child.close(force=True)
 
 
 def test_prompt_at_every_request(terminal):
