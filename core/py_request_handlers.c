@@ -236,9 +236,9 @@ static PyObject *add_filter(mp_request *self, PyObject *object, int is_input)
                      is_input ? "input" : "output");
         return NULL;
     }
-    if (filter->ftype >= AP_FTYPE_CONNECTION) {
-        /* They count on a state that their module makes with the connection. */
-        PyErr_Format(PyExc_ValueError, "%s filters connections, not requests: it cannot be added",
+    /* They count on a state that their module makes: with the connection, or in ap_rwrite(). */
+    if (filter->ftype >= AP_FTYPE_CONNECTION || !strcmp(filter->name, "old_write")) {
+        PyErr_Format(PyExc_ValueError, "Apache itself adds %s: it cannot be added to a request",
                      name);
         return NULL;
     }

@@ -369,24 +369,24 @@ def test_graceful_restart(httpd):
 
 
 @pytest.mark.only_mpm("event")
-def test_filters_of_connections_are_not_for_requests(httpd):
-    """Apache's REQTIMEOUT and CORE need a state of their connection: they are refused."""
-    assert httpd(modules=("reqtimeout",)).run(
-        """
+def test_filters_that_apache_adds_itself(httpd):
+    """REQTIMEOUT and CORE need a state of their connection, OLD_WRITE one of the caller's: they
+    are refused."""
+    names = ["REQTIMEOUT", "reqtimeout", "CORE", "CORE_IN", "OLD_WRITE"]
+    refused = httpd(modules=("reqtimeout",)).run(
+        f"""
         refused = []
-        for add, name in [
-            (req.add_output_filter, "REQTIMEOUT"),
-            (req.add_input_filter, "reqtimeout"),
-            (req.add_output_filter, "CORE"),
-            (req.add_input_filter, "CORE_IN"),
-        ]:
-            try:
-                add(name)
-            except ValueError as error:
-                refused.append(str(error).partition(":")[0])
+        for name in {names}:
+            for add in (req.add_input_filter, req.add_output_filter):
+                try:
+                    add(name)
+                except ValueError as error:
+                    refused.append(str(error))
         return refused
         """
-    ) == [
-        f"{name} filters connections, not requests"
-        for name in ("REQTIMEOUT", "reqtimeout", "CORE", "CORE_IN")
+    )
+    assert len(refused) == 2 * len(names)
+    assert [line for line in refused if line.startswith("Apache itself adds")] == [
+        f"Apache itself adds {name}: it cannot be added to a request"
+        for name in ("REQTIMEOUT", "REQTIMEOUT", "reqtimeout", "reqtimeout", "CORE", "CORE_IN", "OLD_WRITE")
     ]
