@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <unistd.h>
 
+#include <httpd.h>
 #include <apr_strings.h>
 
 #include "py_convert.h"
@@ -12,17 +13,47 @@
 #include "py_setup.h"
 #include "py_start.h"
 
+/* As many symbolic links as Linux follows in one path before it gives up. */
+#define MAX_LINKS 40
+
+/* Where a symbolic link leads, with what is behind it in the path; NULL if path is none. */
+static const char *follow(apr_pool_t *pool, const char *path, const char *behind)
+{
+    char target[APR_PATH_MAX];
+    ssize_t size = readlink(path, target, sizeof(target) - 1);
+
+    if (size < 0) {
+        return NULL;
+    }
+    target[size] = '\0';
+    return *target == '/'
+               ? apr_pstrcat(pool, target, behind, NULL)
+               : apr_pstrcat(pool, ap_make_dirstr_parent(pool, path), target, behind, NULL);
+}
+
 /* Of the directories on the way to path, the first that this user cannot search, or
  * path itself if it cannot be read; NULL if all is well. */
 static const char *unreadable(apr_pool_t *pool, const char *path)
 {
-    for (const char *slash = path; (slash = strchr(slash + 1, '/'));) {
-        const char *directory = apr_pstrmemdup(pool, path, (apr_size_t)(slash - path));
-        if (access(directory, X_OK) != 0 && errno == EACCES) {
-            return directory;
+    for (int links = 0; links <= MAX_LINKS; links++) {
+        const char *culprit = NULL, *behind = "", *next;
+
+        for (const char *slash = path; !culprit && (slash = strchr(slash + 1, '/'));) {
+            const char *directory = apr_pstrmemdup(pool, path, (apr_size_t)(slash - path));
+            if (access(directory, X_OK) != 0 && errno == EACCES) {
+                culprit = directory;
+                behind = slash;
+            }
         }
+        if (!culprit && access(path, R_OK) != 0 && errno == EACCES) {
+            culprit = path;
+        }
+        if (!culprit || !(next = follow(pool, culprit, behind))) {
+            return culprit;
+        }
+        path = next;
     }
-    return access(path, R_OK) != 0 && errno == EACCES ? path : NULL;
+    return NULL;
 }
 
 static const char *describe_unreadable(apr_pool_t *pool, const char *path)

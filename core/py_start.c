@@ -1,6 +1,7 @@
 #include "py_start.h"
 
 #include <dlfcn.h>
+#include <errno.h>
 #include <stdlib.h>
 #include <unistd.h>
 
@@ -43,19 +44,24 @@ static void stay_loaded(void)
     }
 }
 
+/* The Python of an environment: also one that this user cannot reach, so that it can be said. */
 static const char *python_in(apr_pool_t *pool, const char *prefix)
 {
     const char *names[] = {
         "python" Py_STRINGIFY(PY_MAJOR_VERSION) "." Py_STRINGIFY(PY_MINOR_VERSION), "python3",
         "python"};
+    const char *out_of_reach = NULL;
 
     for (size_t i = 0; prefix && i < Py_ARRAY_LENGTH(names); i++) {
         const char *path = apr_pstrcat(pool, prefix, "/bin/", names[i], NULL);
         if (!access(path, X_OK)) {
             return path;
         }
+        if (errno == EACCES && !out_of_reach) {
+            out_of_reach = path;
+        }
     }
-    return NULL;
+    return out_of_reach;
 }
 
 const char *mp_python_program(apr_pool_t *pool, const char *home)

@@ -1,9 +1,13 @@
 """The module finds its environment by itself; PythonHome overrides."""
 
+import os
+import re
 import sys
 import sysconfig
 from dataclasses import replace
 from pathlib import Path
+
+import pytest
 
 from plugins.installation import MODULE
 
@@ -73,3 +77,25 @@ def test_package_that_needs_the_server(httpd):
     import mod_python
 
     assert mod_python.mp_version == httpd.run("import mod_python\nreturn mod_python.mp_version")
+
+
+@pytest.mark.only_mpm("event")
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root's Apache changes its user")
+@pytest.mark.parametrize("home", ["private", "public", "link/env"])
+def test_environment_that_the_children_cannot_read(httpd, home):
+    """The start is refused, naming the directory that keeps them out and the cure; also where
+    the way there leads over symbolic links."""
+    server = httpd.unstarted(f'PythonHome "${{root}}/{home}"')
+    private = server.root / "private"
+    for programs in (private / "bin", private / "env" / "bin", server.root / "public" / "bin"):
+        programs.mkdir(parents=True)
+        (programs / "python3").symlink_to("../../private/bin/python")
+    (private / "bin" / "python").write_text("")
+    (server.root / "link").symlink_to("private")
+    private.chmod(0o700)
+    status, text = server.configtest()
+    assert status != 0
+    match = re.search(r"KK0002: .* no permission at (\S+); give it \('chmod o\+rx (\S+)'\)", text)
+    assert match, text
+    assert match[1] == match[2]
+    assert Path(match[1]).resolve() == private
