@@ -69,21 +69,42 @@ static apr_status_t fetch(conn_rec *c, apr_bucket_brigade *in)
     }
 }
 
-apr_status_t mp_connection_peek(conn_rec *c, const char **data, apr_size_t *size)
+/* Before the first byte: TLS shakes hands, as long as Timeout and the server let it. */
+static apr_status_t begin(conn_rec *c, mp_conn_context *context)
 {
-    mp_conn_context *context = mp_conn_context_of(c);
+    apr_status_t rv;
 
+    if (context->out) {
+        return APR_SUCCESS;
+    }
     if (!context->in) {
         context->in = apr_brigade_create(c->pool, c->bucket_alloc);
-        /* TLS: shakes hands, as long as that takes. */
-        apr_status_t rv =
-            ap_get_brigade(c->input_filters, context->in, AP_MODE_INIT, APR_BLOCK_READ, 0);
+    }
+    for (;;) {
+        /* Not blocking: as in fetch(). */
+        rv = ap_get_brigade(c->input_filters, context->in, AP_MODE_INIT, APR_NONBLOCK_READ, 0);
+        if (APR_STATUS_IS_EAGAIN(rv)) {
+            rv = wait_readable(c);
+        } else if (rv == APR_SUCCESS) {
+            context->out = apr_brigade_create(c->pool, c->bucket_alloc);
+            return APR_SUCCESS;
+        }
         if (rv != APR_SUCCESS) {
             return rv;
         }
     }
+}
+
+apr_status_t mp_connection_peek(conn_rec *c, const char **data, apr_size_t *size)
+{
+    mp_conn_context *context = mp_conn_context_of(c);
+    apr_status_t rv = begin(c, context);
+
+    if (rv != APR_SUCCESS) {
+        return rv;
+    }
     for (;;) {
-        apr_status_t rv = APR_BRIGADE_EMPTY(context->in) ? fetch(c, context->in) : APR_SUCCESS;
+        rv = APR_BRIGADE_EMPTY(context->in) ? fetch(c, context->in) : APR_SUCCESS;
         if (rv != APR_SUCCESS) {
             return rv;
         }
@@ -125,8 +146,9 @@ apr_status_t mp_connection_write(conn_rec *c, const char *data, apr_size_t size)
     if (c->aborted) {
         return APR_ECONNABORTED;
     }
-    if (!context->out) {
-        context->out = apr_brigade_create(c->pool, c->bucket_alloc);
+    rv = begin(c, context);
+    if (rv != APR_SUCCESS) {
+        return rv;
     }
     out = context->out;
     APR_BRIGADE_INSERT_TAIL(out, apr_bucket_transient_create(data, size, c->bucket_alloc));
