@@ -201,12 +201,26 @@ int mp_filter_at_hand(const mp_filter_context *context)
 }
 
 /* A file is not mapped: that costs more than reading it, and ends the process if somebody
- * truncates the file meanwhile. */
-static apr_status_t read_bucket(apr_bucket *bucket, const char **data, apr_size_t *size)
+ * truncates the file meanwhile. Of what a program writes little by little, what was made of
+ * the first goes on before the next is waited for. */
+static apr_status_t read_bucket(mp_filter_context *context, apr_bucket *bucket, const char **data,
+                                apr_size_t *size)
 {
+    apr_status_t rv;
+
     if (APR_BUCKET_IS_FILE(bucket)) {
         apr_bucket_file_enable_mmap(bucket, 0);
         apr_bucket_file_set_buf_size(bucket, FILE_BLOCK);
+    }
+    rv = apr_bucket_read(bucket, data, size, APR_NONBLOCK_READ);
+    if (!APR_STATUS_IS_EAGAIN(rv)) {
+        return rv;
+    }
+    if (context->produced && !context->is_input) {
+        rv = mp_filter_flush(context);
+        if (rv != APR_SUCCESS) {
+            return rv;
+        }
     }
     return apr_bucket_read(bucket, data, size, APR_BLOCK_READ);
 }
@@ -232,7 +246,7 @@ apr_status_t mp_filter_peek(mp_filter_context *context, const char **data, apr_s
             APR_BUCKET_REMOVE(bucket);
             mp_filter_append(context, bucket);
             rv = mp_filter_forward(context);
-        } else if ((rv = read_bucket(bucket, data, size)) == APR_SUCCESS) {
+        } else if ((rv = read_bucket(context, bucket, data, size)) == APR_SUCCESS) {
             if (*size) {
                 return APR_SUCCESS;
             }

@@ -157,6 +157,31 @@ def test_above_proxy_with_compression(httpd):
     assert answer.text == "SPAM " * 20000
 
 
+def test_above_a_slow_program(httpd):
+    """What a CGI script writes goes through the filter as it comes, not when it ends."""
+    script = """\
+        #!/bin/sh
+        printf 'Content-Type: text/plain\\n\\nspam'
+        until [ -e "$0.go" ]; do sleep 0.05; done
+        echo end
+        """
+    config = """
+        ScriptAlias /cgi "${root}/cgi"
+        <Location "/cgi">
+            SetOutputFilter UPPER;BANNER
+        </Location>
+        """
+    modules = ("cgid" if httpd.mpm == "event" else "cgi",)
+    server = serve(httpd, config, {"cgi": script}, modules=modules)
+    (server.root / "cgi").chmod(0o755)
+    with server.connect() as connection:
+        connection.send(b"GET /cgi HTTP/1.1\r\nHost: x\r\n\r\n")
+        assert connection.read_until(b"SPAM").endswith(b"SPAM")
+        server.write("cgi.go", "")
+        assert b"END\n (the end)" in connection.read_until(b"0\r\n\r\n")
+    assert server.get("cgi").text == "SPAMEND\n (the end)"
+
+
 # Responses of all kinds
 
 
