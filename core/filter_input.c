@@ -43,7 +43,8 @@ static apr_status_t take(mp_filter_context *context, apr_bucket_brigade *brigade
     return APR_SUCCESS;
 }
 
-/* The request gets 500, by the contract of AP_FILTER_ERROR: the filter has answered. */
+/* The request gets 500, or breaks off if its response has begun; by the contract of
+ * AP_FILTER_ERROR: the filter has answered. */
 static apr_status_t fail_input(mp_filter_context *context)
 {
     request_rec *r = context->r;
@@ -56,10 +57,8 @@ static apr_status_t fail_input(mp_filter_context *context)
         context->c->aborted = 1;
         return APR_ECONNABORTED;
     }
-    if (!r->sent_bodyct && !r->eos_sent) {
-        apr_bucket_brigade *answer = apr_brigade_create(r->pool, context->c->bucket_alloc);
-        mp_filter_answer(context, answer, 0);
-        ap_pass_brigade(r->output_filters, answer);
+    if (!r->eos_sent) {
+        mp_filter_answer(context, r->output_filters, r->sent_bodyct != 0);
     }
     return AP_FILTER_ERROR;
 }

@@ -22,8 +22,7 @@ static apr_status_t fail_output(mp_filter_context *context)
         return APR_ECONNABORTED;
     }
     context->disabled = 1; /* lets the error page pass */
-    mp_filter_answer(context, context->out, has_begun);
-    mp_filter_forward(context);
+    mp_filter_answer(context, context->f->next, has_begun);
     context->disabled = 0;
     context->failed = 1;
     return AP_FILTER_ERROR;

@@ -3,6 +3,9 @@
 #include <errno.h>
 #include <unistd.h>
 
+#include <sys/socket.h>
+
+#include <http_core.h>
 #include <http_log.h>
 #include <http_protocol.h>
 #include <apr_hash.h>
@@ -372,11 +375,30 @@ apr_status_t mp_filter_pass_on(mp_filter_context *context)
     return rv;
 }
 
-void mp_filter_answer(mp_filter_context *context, apr_bucket_brigade *brigade, int has_begun)
+/* A response of HTTP/1.0 without a length ends where the connection does: only a reset tells
+ * that this is not the end. */
+static void reset_connection(const request_rec *r)
+{
+    conn_rec *c = r->connection;
+    struct linger at_once = {.l_onoff = 1, .l_linger = 0};
+    apr_os_sock_t descriptor;
+
+    if (r->proto_num >= HTTP_VERSION(1, 1) || c->master ||
+        apr_table_get(r->headers_out, "Content-Length")) {
+        return;
+    }
+    if (apr_os_sock_get(&descriptor, ap_get_conn_socket(c)) == APR_SUCCESS) {
+        setsockopt(descriptor, SOL_SOCKET, SO_LINGER, &at_once, sizeof(at_once));
+        c->aborted = 1;
+    }
+}
+
+void mp_filter_answer(mp_filter_context *context, ap_filter_t *next, int has_begun)
 {
     int status = context->timed_out ? HTTP_GATEWAY_TIME_OUT : HTTP_INTERNAL_SERVER_ERROR;
     request_rec *r = context->r;
     apr_bucket_alloc_t *alloc = context->c->bucket_alloc;
+    apr_bucket_brigade *answer = apr_brigade_create(r->pool, alloc);
 
     if (context->page && !has_begun) {
         r->status = status;
@@ -384,13 +406,16 @@ void mp_filter_answer(mp_filter_context *context, apr_bucket_brigade *brigade, i
         r->content_encoding = NULL;
         apr_table_clear(r->headers_out);
         ap_set_content_type(r, "text/plain; charset=utf-8");
-        APR_BRIGADE_INSERT_TAIL(
-            brigade,
-            apr_bucket_pool_create(context->page, strlen(context->page), context->pool, alloc));
+        APR_BRIGADE_INSERT_TAIL(answer, apr_bucket_pool_create(context->page, strlen(context->page),
+                                                               context->pool, alloc));
     } else {
-        APR_BRIGADE_INSERT_TAIL(brigade,
+        APR_BRIGADE_INSERT_TAIL(answer,
                                 ap_bucket_error_create(has_begun ? HTTP_BAD_GATEWAY : status, NULL,
                                                        context->pool, alloc));
     }
-    APR_BRIGADE_INSERT_TAIL(brigade, apr_bucket_eos_create(alloc));
+    APR_BRIGADE_INSERT_TAIL(answer, apr_bucket_eos_create(alloc));
+    ap_pass_brigade(r->main ? next : r->proto_output_filters, answer);
+    if (has_begun && !r->main) {
+        reset_connection(r);
+    }
 }
