@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from plugins.installation import SANITIZED
 
 CHAIN = 10
-#: Examples per direction; times CHAIN, times two directions: 10,000 sequences.
+#: Examples per direction; times CHAIN, times two directions: 10,000 sequences. Apache counts them.
 EXAMPLES = {"event": 500, "prefork": 50}
 
 CONFIG = """
@@ -29,6 +29,8 @@ CONFIG = """
     """
 
 FILTER = """
+    followed = 0
+
     class Stop(Exception):
         pass
 
@@ -119,20 +121,27 @@ FILTER = """
             raise Stop
 
     def outputfilter(filter):
+        global followed
         if not hasattr(filter, "follower"):
             sequence = filter.req.plan["sequences"].pop()
             filter.follower = Follower(filter, sequence)
             filter.follower.sequence = sequence
+            followed += 1
         filter.follower.call(filter)
 
     inputfilter = outputfilter
     """
 
 HANDLER = """
-    import json, random
+    import json, random, tempfile
+    import sequences
 
     def fixuphandler(req):
         req.plan = json.loads(req.headers_in["X-Plan"])
+        return 0
+
+    def count(req):
+        req.write(str(sequences.followed))
         return 0
 
     def text(plan):
@@ -140,16 +149,21 @@ HANDLER = """
 
     def output(req):
         data = text(req.plan)
-        for size, flush in req.plan["pieces"]:
-            req.write(data[:size], flush)
+        for size, how in req.plan["pieces"]:
+            if how == "file" and data[:size]:
+                with tempfile.NamedTemporaryFile(buffering=0) as file:
+                    file.write(data[:size])
+                    req.sendfile(file.name)
+            else:
+                req.write(data[:size], how == "flush")
             data = data[size:]
         req.write(data, False)
         return 0
 
     def input(req):
         data = []
-        for size, by_line in req.plan["pieces"]:
-            data.append(req.readline(size) if by_line else req.read(size))
+        for size, how in req.plan["pieces"]:
+            data.append(req.readline(size) if how == "flush" else req.read(size))
         data.append(req.read())
         req.write(b"".join(data))
         return 0
@@ -163,9 +177,15 @@ STEPS = st.one_of(
     st.tuples(st.sampled_from(["read", "readline", "write", "flush", "leave", "leave", "pass_on"]), SIZES),
     st.tuples(st.sampled_from(["flush", "leave", "leave_open"]), st.just(0)),
 )
-SEQUENCES = st.lists(STEPS, max_size=12)
+SEQUENCES = st.lists(STEPS, min_size=1, max_size=12)
 ENDS = st.sampled_from([[], [], [], [("disable", 0)], [("close", 0)]])
-PIECES = st.lists(st.tuples(st.one_of(st.integers(0, 20), st.integers(0, 20000)), st.booleans()), max_size=8)
+#: How long, and how the output handler sends it: gathered, flushed, or as a file's bucket.
+PIECES = st.lists(
+    st.tuples(
+        st.one_of(st.integers(0, 20), st.integers(0, 20000)), st.sampled_from(["write", "flush", "file"])
+    ),
+    max_size=8,
+)
 
 
 @st.composite
@@ -202,6 +222,10 @@ def test_sequences(httpd, direction):
         f"PythonHandler handlers::{direction}\nSet{direction}Filter {chain}",
         {"handlers.py": HANDLER},
     )
+    counting = server.site(
+        "SetHandler python-program\nPythonHandler handlers::count", {"handlers.py": HANDLER}
+    )
+    before = int(counting.get("x").text)
     examples = EXAMPLES[httpd.mpm] // (10 if SANITIZED else 1)
     connection = http.client.HTTPConnection("127.0.0.1", site.port, timeout=60)
 
@@ -229,3 +253,4 @@ def test_sequences(httpd, direction):
         check()
     finally:
         connection.close()
+    assert int(counting.get("x").text) - before >= examples * CHAIN
