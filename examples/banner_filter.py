@@ -5,7 +5,9 @@ file, a Python page, or another server.
     ProxyPass / http://backend.example.com/
     SetOutputFilter INFLATE;BANNER;DEFLATE
 
-INFLATE and DEFLATE, of mod_deflate, undo and redo the compression of a page.
+INFLATE and DEFLATE, of mod_deflate, undo and redo the compression of a page.  Where clients
+ask for parts of pages, have the backend send whole ones: `RequestHeader unset Range`, of
+mod_headers.
 """
 
 import re
@@ -40,6 +42,9 @@ def outputfilter(filter):
 
 
 def is_html_page(req):
-    """Whether this is a page of its own, not a part that mod_include inserts in one."""
+    """Whether this is a page of its own, not a part that mod_include inserts in one, nor one
+    that a backend has cut out of it, whose length it has told."""
     kind = (req.content_type or "").partition(";")[0].strip().lower()
-    return req.main is None and kind == "text/html" and not req.headers_out.get("Content-Encoding")
+    if req.main is not None or req.status == 206:
+        return False
+    return kind == "text/html" and not req.headers_out.get("Content-Encoding")

@@ -14,7 +14,10 @@ import threading
 
 from mod_python import apache
 
-LONGEST = 1 << 20  # bytes of a command's word, and words of a command
+LONGEST = 4 << 20  # bytes of a command's words
+LONGEST_LINE = 1 << 16  # bytes of a command typed by hand
+MOST_WORDS = 1 << 16  # of a command
+LARGEST = (1 << 63) - 1  # number to be counted up
 
 lock = threading.Lock()
 keys = {}
@@ -45,29 +48,32 @@ def connectionhandler(conn):
 
 def read_command(conn):
     """The words of the next command; None when the client has left."""
-    line = conn.readline(LONGEST)
-    if not line.endswith(b"\n"):
-        return None
-    if not line.startswith(b"*"):
-        return line.split() or read_command(conn)  # a command typed by hand
-    words = [read_word(conn) for _ in range(number_in(line, b"*"))]
-    return words or read_command(conn)
+    while (line := conn.readline(LONGEST_LINE)).endswith(b"\n"):
+        words = read_words(conn, line) if line.startswith(b"*") else line.split()
+        if words:
+            return words
+    return None
 
 
-def read_word(conn):
-    """A word: its length, then that many bytes."""
-    size = number_in(conn.readline(LONGEST), b"$")
-    word = conn.read(size + 2)
-    if word[size:] != b"\r\n":
-        raise ProtocolError("a word does not end where it should")
-    return word[:size]
+def read_words(conn, line):
+    """As many words as the line says: of each its length, then that many bytes."""
+    words = []
+    left = LONGEST
+    for _ in range(number_in(line, b"*", MOST_WORDS)):
+        size = number_in(conn.readline(LONGEST_LINE), b"$", left)
+        word = conn.read(size + 2)
+        if word[size:] != b"\r\n":
+            raise ProtocolError("a word does not end where it should")
+        words.append(word[:size])
+        left -= size
+    return words
 
 
-def number_in(line, kind):
+def number_in(line, kind, most):
     """The number in a line like b"$4\\r\\n"."""
     number = line[1:].strip()
-    if line[:1] != kind or not number.isdigit() or int(number) > LONGEST:
-        raise ProtocolError(f"expected '{kind.decode()}' and a length")
+    if line[:1] != kind or not number.isdigit() or len(number) > 9 or int(number) > most:
+        raise ProtocolError(f"expected '{kind.decode()}' and a length up to {most}")
     return int(number)
 
 
@@ -90,7 +96,7 @@ def answer(words):
     function, fewest, most = COMMANDS.get(name, (None, 0, 0))
     try:
         if function is None:
-            raise CommandError(f"unknown command '{name}'")
+            raise CommandError(f"unknown command {name!r}")
         if not fewest <= len(words) - 1 <= most:
             raise CommandError(f"wrong number of arguments for '{name.lower()}' command")
         with lock:
@@ -129,11 +135,15 @@ def exists(*names):
 
 def incr(key):
     try:
-        number = int(keys.get(key, b"0")) + 1
+        number = int(keys.get(key, b"0"))
     except ValueError:
-        raise CommandError("value is not an integer or out of range") from None
-    keys[key] = b"%d" % number
-    return number
+        number = LARGEST + 1
+    if abs(number) > LARGEST:
+        raise CommandError("value is not an integer or out of range")
+    if number == LARGEST:
+        raise CommandError("increment or decrement would overflow")
+    keys[key] = b"%d" % (number + 1)
+    return number + 1
 
 
 def keys_(pattern):
@@ -161,9 +171,9 @@ def quit_():
 COMMANDS = {
     "CLIENT": (client, 0, 9),
     "COMMAND": (command, 0, 9),
-    "DEL": (delete, 1, LONGEST),
+    "DEL": (delete, 1, MOST_WORDS),
     "ECHO": (echo, 1, 1),
-    "EXISTS": (exists, 1, LONGEST),
+    "EXISTS": (exists, 1, MOST_WORDS),
     "GET": (get, 1, 1),
     "HELLO": (hello, 0, 9),
     "INCR": (incr, 1, 1),

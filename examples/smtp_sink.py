@@ -16,6 +16,7 @@ from mod_python import apache
 
 LONGEST_LINE = 1000  # bytes, RFC 5321
 LONGEST_MAIL = 10 << 20
+MOST_RECIPIENTS = 100
 
 
 def connectionhandler(conn):
@@ -23,6 +24,9 @@ def connectionhandler(conn):
     conn.write("220 ready\r\n")
     session = Session(conn)
     while line := conn.readline(LONGEST_LINE):
+        if not line.endswith(b"\n"):
+            conn.write("500 line too long\r\n")
+            break
         verb, _, argument = line.decode("utf-8", "replace").strip().partition(" ")
         method = getattr(session, f"do_{verb.lower()}", None)
         conn.write((method(argument) if method else "500 unknown command") + "\r\n")
@@ -66,6 +70,8 @@ class Session:
             return "503 MAIL first"
         if not recipient:
             return "501 expected RCPT TO:<address>"
+        if len(self.recipients) == MOST_RECIPIENTS:
+            return f"452 more than {MOST_RECIPIENTS} recipients"
         self.recipients.append(recipient)
         return "250 OK"
 
@@ -82,14 +88,18 @@ class Session:
 
     def read_mail(self):
         """The mail without the dots that SMTP adds; None if it is too long."""
-        lines, size = [], 0
-        while (line := self.conn.readline()) != b".\r\n":
-            if not line:
+        parts, size, end = [], 0, b"\r\n"
+        while True:
+            part = self.conn.readline(LONGEST_LINE)  # a line, or a part of a longer one
+            if not part:
                 raise ConnectionResetError("the client left amid a mail")
-            size += len(line)
+            starts_line = end == b"\r\n"
+            if starts_line and part == b".\r\n":
+                return b"".join(parts) if size <= LONGEST_MAIL else None
+            size += len(part)
             if size <= LONGEST_MAIL:
-                lines.append(line.removeprefix(b"."))
-        return b"".join(lines) if size <= LONGEST_MAIL else None
+                parts.append(part.removeprefix(b".") if starts_line else part)
+            end = (end + part)[-2:]
 
     def store(self, mail):
         """Into the maildir, with the envelope in headers."""
@@ -104,4 +114,4 @@ def address_in(argument, keyword):
         return None
     start, _, rest = argument[len(keyword) :].strip().partition("<")
     address, end, _ = rest.partition(">")
-    return address if end and not start else None
+    return address if end and not start and address.isprintable() else None

@@ -89,6 +89,32 @@ def test_redis_nonsense(redis):
             assert connection.read_all().startswith(b"-ERR Protocol error")
 
 
+@pytest.mark.parametrize(
+    ("sent", "answer"),
+    [
+        (b"\r\n" * 5000 + b"*0\r\n" * 5000 + b"PING\r\n", b"+PONG\r\n"),
+        (b"*" + b"9" * 5000 + b"\r\n", b"-ERR Protocol error"),
+        (b"*300\r\n" + b"$1048576\r\n%s\r\n" % (b"x" * 1048576) * 9, b"-ERR Protocol error"),
+        (
+            b"SET k " + b"9" * 4300 + b"\r\nINCR k\r\n",
+            b"+OK\r\n-ERR value is not an integer or out of range\r\n",
+        ),
+        (
+            b"SET k 9223372036854775807\r\nINCR k\r\n",
+            b"+OK\r\n-ERR increment or decrement would overflow\r\n",
+        ),
+        (b"SET k \xc2\xb2\r\nINCR k\r\n", b"+OK\r\n-ERR value is not an integer or out of range\r\n"),
+        (b"*1\r\n$6\r\nx\r\n+OK\r\n", b"-ERR unknown command 'X\\r\\n+OK'\r\n"),
+        (b"*1\r\n$0\r\n\r\n", b"-ERR unknown command ''\r\n"),
+    ],
+)
+def test_redis_hostile(redis, sent, answer):
+    """Commands that want to bring the server down, fill its memory or forge replies are refused."""
+    with redis.connect() as connection:
+        connection.send(sent)
+        assert connection.read_until(answer[-12:]).startswith(answer)
+
+
 # SMTP
 
 
@@ -156,6 +182,48 @@ def test_smtp_client_that_leaves(smtp):
     with smtplib.SMTP("127.0.0.1", port, timeout=TIMEOUT) as client:
         client.sendmail("a@b", "c@d", "whole")
     assert len(mailbox.Maildir(box, create=False)) == 1
+
+
+def test_smtp_smuggling(smtp):
+    """A dot between line ends other than CRLF is no end of a mail, and a long line not several."""
+    port, box = smtp
+    first = b"Subject: x\r\n\r\na\n.\r\nMAIL FROM:<evil@x>\r\nb\r"
+    lines = [first, b"\n..c\n", b"x" * 1000, b".\r\n", b"x" * 999, b"\r\n"]
+    with smtplib.SMTP("127.0.0.1", port, timeout=TIMEOUT) as client:
+        client.mail("a@b")
+        client.rcpt("c@d")
+        client.docmd("DATA")
+        client.sock.sendall(b"".join(lines) + b".\r\n")
+        assert client.getreply()[0] == 250
+        assert client.noop()[0] == 250
+    [mail] = mailbox.Maildir(box, create=False)
+    body = b"".join(lines).partition(b"\r\n\r\n")[2].replace(b"..", b".")
+    assert mail.get_payload().replace("\r", "") == body.replace(b"\r", b"").decode()
+
+
+def test_smtp_too_much(smtp):
+    """A mail that is too long is refused, also if it is one line, and so are too many recipients;
+    the conversation goes on."""
+    port, box = smtp
+    with smtplib.SMTP("127.0.0.1", port, timeout=TIMEOUT) as client:
+        client.mail("a@b")
+        assert [client.rcpt(f"c{n}@d")[0] for n in range(102)] == [250] * 100 + [452] * 2
+        client.docmd("DATA")
+        for _ in range(11):
+            client.sock.sendall(b"x" * (1 << 20))
+        client.sock.sendall(b"\r\n.\r\n")
+        assert client.getreply()[0] == 552
+        client.sendmail("a@b", "c@d", "whole")
+    assert len(mailbox.Maildir(box, create=False)) == 1
+
+
+@pytest.mark.parametrize("address", ["a\rX-Evil: 1", "a\x00b", "\x7f"])
+def test_smtp_forged_headers(smtp, address):
+    """An address with control characters is no address."""
+    port, _ = smtp
+    with smtplib.SMTP("127.0.0.1", port, timeout=TIMEOUT) as client:
+        client.sock.sendall(b"MAIL FROM:<%s>\r\n" % address.encode())
+        assert client.getreply()[0] == 501
 
 
 # The manual's echo server, over TLS
@@ -273,6 +341,17 @@ def test_banner_only_where_it_belongs(proxy):
     assert front(proxy, "plain.txt").text == "<body>"
     assert front(proxy, "none.html").text == "<p>no body here"
     assert front(proxy, "nowhere").status_code == 404
+
+
+@pytest.mark.parametrize("wanted", ["bytes=0-299", "bytes=500-"])
+def test_banner_and_ranges(proxy, wanted):
+    """A part that the other server has cut out comes as it is: its length is told already."""
+    proxy.write(".htaccess", "")
+    answer = front(proxy, "page.html", headers={"Range": wanted, "Accept-Encoding": "identity"})
+    assert answer.status_code == 206
+    page = PAGE.format(text="text " * 2000).encode()
+    first, _, last = wanted.removeprefix("bytes=").partition("-")
+    assert answer.content == page[int(first) : int(last) + 1 if last else None]
 
 
 def chromium(tmp_path, url, *arguments):
