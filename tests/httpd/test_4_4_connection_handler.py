@@ -228,22 +228,24 @@ def test_attributes_live_as_long_as_the_connection(httpd):
         assert obey(connection, "conn.notes.get('spam')") == "None"
 
 
-def test_ipv6(httpd):
-    """The addresses of an IPv6 connection are IPv6 addresses."""
+@pytest.mark.parametrize(("listen", "address"), [("[::1]", "::1"), ("[::]", "::1"), ("[::]", "127.0.0.1")])
+def test_ipv6(httpd, listen, address):
+    """The addresses of an IPv6 connection are IPv6 addresses; those of one of IPv4 are not, on a
+    socket for both either."""
     with socket.socket(socket.AF_INET6) as probe:
         try:
             probe.bind(("::1", 0))
         except OSError:
             pytest.skip("this machine has no IPv6 loopback")
         port = probe.getsockname()[1]
-    server = httpd(f"Listen [::1]:{port}\n" + LIB, {"lib/spam.py": OBEY})
+    server = httpd(f"Listen {listen}:{port}\n" + LIB, {"lib/spam.py": OBEY})
     with server.connect() as connection:
         connection.socket.close()
-        connection.socket = socket.create_connection(("::1", port), timeout=TIMEOUT)
+        connection.socket = socket.create_connection((address, port), timeout=TIMEOUT)
         client = connection.socket.getsockname()
         assert obey(connection, "conn.remote_addr") == repr(client[:2])
-        assert obey(connection, "conn.local_addr, conn.local_ip") == f"(('::1', {port}), '::1')"
-        assert obey(connection, "conn.remote_ip") == "'::1'"
+        assert obey(connection, "conn.local_addr, conn.local_ip") == repr(((address, port), address))
+        assert obey(connection, "conn.remote_ip") == repr(address)
 
 
 # How a connection ends
@@ -345,6 +347,19 @@ def test_timeout(httpd):
     assert lines[0] == "spam" and lines[1].startswith("TimeoutError: ")
     assert 0.8 < elapsed < 5
     assert server.expect_log("KK0108.*TimeoutError").level == "info"
+
+
+def test_timeout_of_a_write(httpd):
+    """So is one that takes nothing."""
+    code = """
+        def connectionhandler(conn):
+            if conn.readline():
+                conn.write(b"x" * 50000000)
+        """
+    server = httpd("Timeout 1\n" + LIB, {"lib/spam.py": code})
+    with server.connect() as connection:
+        connection.send(b"go\n")
+        server.expect_log("KK0108.*TimeoutError: .*Write failed")
 
 
 def test_timeout_counts_from_the_last_byte(httpd):

@@ -3,7 +3,7 @@ of a connection."""
 
 import pytest
 
-from plugins.client import Connection, parse_responses
+from plugins.client import Connection, http_client, parse_responses
 from plugins.process import free_port
 from plugins.tls import TLS, TLSConnection, certificate
 
@@ -44,6 +44,15 @@ WIRE = """
 
     def idle(filter):
         pass
+
+    def counts(filter):
+        filter.bytes = getattr(filter, "bytes", 0)
+        before = filter.bytes
+        while data := filter.read():
+            filter.bytes += len(data)
+            filter.write(data)
+        if before <= 100000 < filter.bytes:
+            apache.log_error(f"{filter.name} has seen {filter.bytes}", apache.APLOG_NOTICE)
 
     def bytewise(filter):
         while data := filter.read(1):
@@ -130,6 +139,26 @@ def test_connection_filters_and_tls(httpd):
             )
             assert connection.response().body == b"a SPAM"
     server.expect_log("in [0-9]+ b'POST ")
+
+
+@pytest.mark.only_mpm("event")
+@pytest.mark.parametrize("name", ["passes", "idle", "bytewise", "counts"])
+def test_connection_filters_and_http2(httpd, name):
+    """With HTTP/2 they see the frames, once for all streams of the connection."""
+    server, site = wire(
+        httpd,
+        "Protocols h2c http/1.1\n"
+        f"PythonConnectionInputFilter wire::{name} IN\nPythonConnectionOutputFilter wire::{name} OUT",
+        modules=("http2",),
+    )
+    sizes = (0, 4, 100000) if name != "bytewise" else (0, 4, 3000)
+    with http_client(2) as client:
+        for size in sizes:
+            answer = client.post(site.url + "x", content=b"x" * size)
+            assert (answer.http_version, answer.content) == ("HTTP/2", b"x" * size)
+    if name == "counts":
+        server.expect_log("IN has seen")
+        server.expect_log("OUT has seen")
 
 
 def test_connection_filters_per_host(httpd):
