@@ -25,9 +25,8 @@ static int server_is_stopping(void)
 }
 
 /* Waits until the peer has sent something. */
-static apr_status_t wait_readable(conn_rec *c)
+static apr_status_t wait_readable(conn_rec *c, apr_interval_time_t left)
 {
-    apr_interval_time_t left = c->base_server->timeout;
     apr_pollfd_t pollfd = {
         .p = c->pool,
         .desc_type = APR_POLL_SOCKET,
@@ -61,7 +60,7 @@ static apr_status_t fetch(conn_rec *c, apr_bucket_brigade *in)
             return APR_SUCCESS;
         }
         if (rv == APR_SUCCESS || APR_STATUS_IS_EAGAIN(rv)) {
-            rv = wait_readable(c);
+            rv = wait_readable(c, c->base_server->timeout);
         }
         if (rv != APR_SUCCESS) {
             return rv;
@@ -69,14 +68,27 @@ static apr_status_t fetch(conn_rec *c, apr_bucket_brigade *in)
     }
 }
 
+/* mod_reqtimeout takes all that comes before a request for the handshake: here it is over. */
+static void end_handshake_timeout(conn_rec *c)
+{
+    for (ap_filter_t *f = c->input_filters; f; f = f->next) {
+        if (!ap_cstr_casecmp(f->frec->name, "reqtimeout")) {
+            ap_remove_input_filter(f);
+            return;
+        }
+    }
+}
+
 /* Before the first byte: TLS shakes hands, as long as Timeout and the server let it. */
 static apr_status_t begin(conn_rec *c, mp_conn_context *context)
 {
+    apr_time_t end;
     apr_status_t rv;
 
     if (context->out) {
         return APR_SUCCESS;
     }
+    end = apr_time_now() + c->base_server->timeout;
     if (!context->in) {
         context->in = apr_brigade_create(c->pool, c->bucket_alloc);
     }
@@ -84,9 +96,14 @@ static apr_status_t begin(conn_rec *c, mp_conn_context *context)
         /* Not blocking: as in fetch(). */
         rv = ap_get_brigade(c->input_filters, context->in, AP_MODE_INIT, APR_NONBLOCK_READ, 0);
         if (APR_STATUS_IS_EAGAIN(rv)) {
-            rv = wait_readable(c);
+            rv = wait_readable(c, STOP_CHECK); /* mod_reqtimeout may have a limit of its own */
+            if ((rv == APR_SUCCESS || APR_STATUS_IS_TIMEUP(rv)) && apr_time_now() < end) {
+                continue;
+            }
+            rv = rv == APR_SUCCESS ? APR_TIMEUP : rv;
         } else if (rv == APR_SUCCESS) {
             context->out = apr_brigade_create(c->pool, c->bucket_alloc);
+            end_handshake_timeout(c);
             return APR_SUCCESS;
         }
         if (rv != APR_SUCCESS) {

@@ -2,11 +2,13 @@
 
 import re
 import socket
+import time
 
 import pytest
 
 from plugins.client import Connection
 from plugins.process import free_port
+from plugins.tls import TLS, TLSConnection, certificate
 
 # Without AcceptFilter, Linux tells of a connection only when the client has sent something.
 LIB = "AcceptFilter http none\nPythonPath \"sys.path + ['${root}/lib']\"\n"
@@ -28,6 +30,13 @@ GREETING = """
 
     def raises_declined(conn):
         raise apache.SERVER_RETURN(apache.DECLINED)
+    """
+
+
+ECHO = """
+    def connectionhandler(conn):
+        while line := conn.readline():
+            conn.write(line)
     """
 
 
@@ -118,6 +127,23 @@ def test_missing_handler(httpd, handler, code):
     assert greeting(server.port) == b""
     # One connection is the test run's own, that looks whether the server is up.
     server.expect_log(code, 2)
+
+
+@pytest.mark.parametrize("tls", ["", TLS])
+def test_request_read_timeout(httpd, tls):
+    """RequestReadTimeout is about requests; its handshake is over when TLS has shaken hands."""
+    config = "RequestReadTimeout handshake=1 header=1 body=1\n" + tls + LIB + "PythonConnectionHandler echo\n"
+    modules = ("reqtimeout", "ssl") if tls else ("reqtimeout",)
+    server = httpd(config, {"lib/echo.py": ECHO, **certificate()}, modules=modules)
+    with TLSConnection(server.port) if tls else server.connect() as connection:
+        for line in (b"spam\n", b"eggs\n", b"ham\n"):
+            connection.send(line)
+            assert connection.read_until(b"\n") == line
+            time.sleep(0.7)
+    if tls:
+        with server.connect() as connection:
+            connection.send(b"\x16\x03\x01")  # the handshake begins, and stops
+            assert connection.read_all() == b""
 
 
 def test_no_handler_no_cost(httpd):
