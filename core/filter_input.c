@@ -58,7 +58,7 @@ static apr_status_t fail_input(mp_filter_context *context)
         return APR_ECONNABORTED;
     }
     if (!r->eos_sent) {
-        mp_filter_answer(context, r->output_filters, r->sent_bodyct != 0);
+        mp_filter_answer(context, r->output_filters);
     }
     return AP_FILTER_ERROR;
 }

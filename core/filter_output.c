@@ -11,7 +11,6 @@
 static apr_status_t fail_output(mp_filter_context *context)
 {
     request_rec *r = context->r;
-    int has_begun = !r || r->sent_bodyct;
 
     apr_brigade_cleanup(context->in);
     apr_brigade_cleanup(context->out);
@@ -22,7 +21,7 @@ static apr_status_t fail_output(mp_filter_context *context)
         return APR_ECONNABORTED;
     }
     context->disabled = 1; /* lets the error page pass */
-    mp_filter_answer(context, context->f->next, has_begun);
+    mp_filter_answer(context, context->f->next);
     context->disabled = 0;
     context->failed = 1;
     return AP_FILTER_ERROR;

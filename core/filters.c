@@ -393,10 +393,24 @@ static void reset_connection(const request_rec *r)
     }
 }
 
-void mp_filter_answer(mp_filter_context *context, ap_filter_t *next, int has_begun)
+/* Whether something of the response has gone out. mod_proxy sets sent_bodyct before, but then
+ * the filter that sends the headers, of HTTP/1 or HTTP/2, is still there. */
+static int has_response_begun(const request_rec *r)
+{
+    const ap_filter_t *f = r->sent_bodyct ? r->proto_output_filters : NULL;
+
+    while (f && ap_cstr_casecmp(f->frec->name, "HTTP_HEADER") &&
+           ap_cstr_casecmp(f->frec->name, "H2_C2_RESPONSE_OUT")) {
+        f = f->next;
+    }
+    return r->sent_bodyct && !f;
+}
+
+void mp_filter_answer(mp_filter_context *context, ap_filter_t *next)
 {
     int status = context->timed_out ? HTTP_GATEWAY_TIME_OUT : HTTP_INTERNAL_SERVER_ERROR;
     request_rec *r = context->r;
+    int has_begun = has_response_begun(r);
     apr_bucket_alloc_t *alloc = context->c->bucket_alloc;
     apr_bucket_brigade *answer = apr_brigade_create(r->pool, alloc);
 

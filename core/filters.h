@@ -102,7 +102,7 @@ int mp_filter_is_satisfied(const mp_filter_context *context);
  * Apache's own page, by an error bucket. If it has begun, it is to break off. Filters of
  * content are left out, for they may hold back, or have compressed, some of what failed;
  * of a subrequest it goes to next. May block. */
-void mp_filter_answer(mp_filter_context *context, ap_filter_t *next, int has_begun);
+void mp_filter_answer(mp_filter_context *context, ap_filter_t *next);
 
 /* filter_output.c, filter_input.c: what Apache calls. */
 apr_status_t mp_filter_output(ap_filter_t *f, apr_bucket_brigade *brigade);
