@@ -101,6 +101,7 @@ static apr_status_t begin(conn_rec *c, mp_conn_context *context)
                 continue;
             }
             rv = rv == APR_SUCCESS ? APR_TIMEUP : rv;
+            c->aborted = 1; /* or closing would wait for the handshake, to say goodbye */
         } else if (rv == APR_SUCCESS) {
             context->out = apr_brigade_create(c->pool, c->bucket_alloc);
             end_handshake_timeout(c);

@@ -397,7 +397,6 @@ def test_server_does_not_wait_for_idle_connections(httpd, how):
             assert connection.read_until(b"\n") == b"spam\n"
 
 
-@pytest.mark.only_mpm("event")
 @pytest.mark.parametrize("first", ["conn.readline()", "conn.write('hello')"])
 @pytest.mark.parametrize("signal_number", [signal.SIGWINCH, signal.SIGUSR1])
 def test_server_does_not_wait_for_a_handshake(httpd, first, signal_number):
@@ -408,7 +407,7 @@ def test_server_does_not_wait_for_a_handshake(httpd, first, signal_number):
     server.start()
     children = server.child_pids()
     with server.connect() as connection:
-        time.sleep(0.2)  # nothing tells when a thread waits for the client
+        time.sleep(0.5)  # nothing tells when a thread waits for the client
         os.kill(server.process.pid, signal_number)
         wait_for(lambda: not any(os.path.exists(f"/proc/{pid}") for pid in children), "the child to end")
         assert connection.read_all() == b""
