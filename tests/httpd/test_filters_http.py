@@ -178,7 +178,8 @@ def test_above_a_slow_program(httpd):
         connection.send(b"GET /cgi HTTP/1.1\r\nHost: x\r\n\r\n")
         assert connection.read_until(b"SPAM").endswith(b"SPAM")
         server.write("cgi.go", "")
-        assert b"END\n (the end)" in connection.read_until(b"0\r\n\r\n")
+        rest = connection.read_until(b"0\r\n\r\n")
+        assert b"END\n" in rest and b" (the end)" in rest
     assert server.get("cgi").text == "SPAMEND\n (the end)"
 
 
