@@ -43,6 +43,7 @@ def test_end(httpd, number):
         server.port = server.process.port
         try:
             assert server.get("x").text == "Hello!"
+            server.process.wait_for_clients()
             process.send_signal(number)
             assert process.wait(DEADLINE) == 0
         finally:

@@ -130,14 +130,20 @@ class Process:
         wait_for(lambda: self._resumptions() > before, "the graceful restart")
         wait_for(lambda: old.isdisjoint(self.child_pids()), "the old children to end")
 
+    def wait_for_clients(self) -> None:
+        """Gives connections two seconds to be over.
+
+        The event MPM of 2.4.71 may crash when it is stopped amid a lingering close.
+        """
+        patience = time.monotonic() + 2
+        while self._has_connections() and time.monotonic() < patience:
+            time.sleep(0.01)
+
     def stop(self) -> list[str]:
         """Ends Apache; what went wrong in doing so."""
         if self._popen is None:
             return []
-        # The event MPM of 2.4.71 may crash when it is stopped amid a lingering close.
-        patience = time.monotonic() + 2
-        while self._has_connections() and time.monotonic() < patience:
-            time.sleep(0.01)
+        self.wait_for_clients()
         self._popen.terminate()
         try:
             status = self._popen.wait(DEADLINE)
