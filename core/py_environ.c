@@ -232,7 +232,8 @@ static int add_entry(mp_state *state, mp_filling *filling, size_t index, const c
     if (result == 0 && is_kept) {
         result = keep_text(state, name, slot, text);
     }
-    if (result == 0 && kept != Py_None) {
+    kept = PyTuple_GET_ITEM(state->environ_values, slot); /* it may be since */
+    if (result == 0 && kept != Py_None && kept != Py_Ellipsis) {
         filling->seen_count += !filling->seen[slot];
         filling->seen[slot] = 1;
     }

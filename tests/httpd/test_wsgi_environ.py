@@ -383,3 +383,21 @@ def test_errors(httpd):
     assert answer_of(httpd, body).text == "x"
     httpd().expect_log("written$")
     httpd().expect_log("listed$")
+
+
+def test_headers_of_another_request_stay_there(httpd):
+    """What a request lacks is not in its environ, also if another header is too long to be kept."""
+    config = "PythonInterpreter headers_stay\n"
+    code = """
+        def application(environ, start_response):
+            start_response("200 OK", [])
+            return [environ.get("HTTP_USER_AGENT", "none").encode()]
+        """
+    site = site_of(httpd, code, config=config)
+
+    def ask(*lines):
+        head = "".join(f"{line}\r\n" for line in lines)
+        return site.raw(f"GET {site.prefix}x HTTP/1.0\r\n{head}\r\n".encode()).body
+
+    assert ask("User-Agent: secret-agent") == b"secret-agent"
+    assert ask("Accept-Language: " + "de, " * 100) == b"none"
