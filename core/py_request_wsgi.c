@@ -490,34 +490,36 @@ static PyObject *request_wsgi_end(PyObject *op, PyObject *unused)
     return r ? length_fault(r, &self->context->out) : NULL;
 }
 
-static apr_status_t close_file(void *file)
+/* Has own, an open descriptor, be what fd is; it is closed on exec. An errno. */
+static int replace_descriptor(int fd, int own)
 {
-    return apr_file_close(file);
+#ifdef __linux__
+    return dup3(fd, own, O_CLOEXEC) < 0 ? errno : 0;
+#else
+    return dup2(fd, own) < 0 || fcntl(own, F_SETFD, FD_CLOEXEC) < 0 ? errno : 0;
+#endif
 }
 
 /* An APR file of its own for a file that Python has open, so that either may close it; with
- * the flags that Apache's own default handler has. */
+ * the flags that Apache's own default handler has. APR opens it: what apr_os_file_put() makes
+ * of a descriptor is closed by nobody once it was set aside for a slow client. */
 static apr_status_t duplicate_file(request_rec *r, int fd, apr_file_t **file)
 {
     const core_dir_config *core = ap_get_core_module_config(r->per_dir_config);
     apr_int32_t flags = APR_FOPEN_READ | APR_FOPEN_BINARY;
-    apr_os_file_t own = fcntl(fd, F_DUPFD_CLOEXEC, 0);
+    apr_os_file_t own;
 
-    if (own < 0) {
-        return errno;
-    }
 #if APR_HAS_SENDFILE
     if (core->enable_sendfile == ENABLE_SENDFILE_ON) {
         flags |= APR_FOPEN_SENDFILE_ENABLED;
     }
 #endif
-    apr_status_t rv = apr_os_file_put(file, &own, flags, r->pool);
+    apr_status_t rv = apr_file_open(file, "/dev/null", flags, APR_OS_DEFAULT, r->pool);
     if (rv != APR_SUCCESS) {
-        close(own);
         return rv;
     }
-    apr_pool_cleanup_register(r->pool, *file, close_file, apr_pool_cleanup_null);
-    return APR_SUCCESS;
+    apr_os_file_get(&own, *file);
+    return replace_descriptor(fd, own);
 }
 
 PyDoc_STRVAR(sendfile_doc, "_wsgi_sendfile($self, fd, offset, size, /)\n--\n\n\

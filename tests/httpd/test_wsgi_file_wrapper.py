@@ -1,11 +1,13 @@
 """wsgi.file_wrapper: Apache sends the file (PEP 3333, Optional Platform-Specific File Handling)."""
 
 import hashlib
+import time
 
 import httpx
 import pytest
 
 from plugins.installation import SANITIZED
+from plugins.process import wait_for
 from plugins.wsgi_sites import answer_of, site_of
 
 TEXT = b"0123456789"
@@ -192,3 +194,27 @@ def test_no_file_is_left_open(httpd):
     for _ in range(20):
         assert answer_of(httpd, body).content == TEXT
     assert int(answer_of(httpd, count).text) < before + 10
+
+
+@pytest.mark.parametrize("config", ["", "EnableSendfile On", "EnableMMAP Off"])
+def test_no_file_is_left_open_when_clients_are_slow(httpd, config):
+    """Nor does one of which a part waits for its client."""
+    code = """
+        import os, tempfile
+        def application(environ, start_response):
+            start_response("200 OK", [])
+            if environ["QUERY_STRING"]:
+                return [b"%d" % len(os.listdir("/proc/self/fd"))]
+            file = tempfile.TemporaryFile()
+            file.truncate(8 << 20)
+            return environ["wsgi.file_wrapper"](file)
+        """
+    site = site_of(httpd(f"# slow clients {config}"), code, config=config + "\n")
+    before = int(site.get("x?count").text)
+    for _ in range(20):
+        with site.connect() as connection:
+            connection.send(f"GET {site.prefix}x HTTP/1.0\r\n\r\n".encode())
+            connection.read_until(b"\r\n\r\n")
+            time.sleep(0.1)
+            assert len(connection.read_all()) == 8 << 20
+    wait_for(lambda: int(site.get("x?count").text) < before + 10, "the files to be closed")
