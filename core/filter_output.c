@@ -76,13 +76,14 @@ static apr_status_t run_output(mp_filter_context *context)
     if (context->closed) {
         return pass_metadata(context, context->in);
     }
+    if (context->at_end) { /* its bucket was taken, and has to go on */
+        apr_status_t rv = mp_filter_write_held(context);
+        rv = rv == APR_SUCCESS ? mp_filter_close(context) : rv;
+        return rv == APR_SUCCESS ? pass_metadata(context, context->in) : rv;
+    }
     if (!APR_BRIGADE_EMPTY(context->in) || context->disabled) {
         apr_status_t rv = mp_filter_write_held(context);
         return rv == APR_SUCCESS ? mp_filter_pass_on(context) : rv;
-    }
-    if (context->at_end) {
-        apr_status_t rv = mp_filter_write_held(context);
-        return rv == APR_SUCCESS ? mp_filter_close(context) : rv;
     }
     return mp_filter_forward(context);
 }

@@ -35,7 +35,7 @@ static const mp_handler *find_handler(const ap_filter_t *f, int is_input)
 
     /* AddOutputFilterByType puts mod_filter's own in front, named after ours. */
     if (!ap_cstr_casecmpn(name, BY_TYPE, sizeof(BY_TYPE) - 1)) {
-        char *lower = apr_pstrdup(f->c->pool, name + sizeof(BY_TYPE) - 1);
+        char *lower = apr_pstrdup(f->r ? f->r->pool : f->c->pool, name + sizeof(BY_TYPE) - 1);
         ap_str_tolower(lower);
         name = lower;
     }

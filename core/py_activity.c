@@ -25,7 +25,7 @@ void mp_interpreters_fail(const char *error)
 
 static const char *directory_of_file(request_rec *r)
 {
-    if (r->finfo.filetype == APR_DIR) {
+    if (r->finfo.filetype == APR_DIR && *r->filename) {
         apr_size_t length = strlen(r->filename);
         return r->filename[length - 1] == '/' ? r->filename
                                               : apr_pstrcat(r->pool, r->filename, "/", NULL);

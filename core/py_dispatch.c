@@ -80,9 +80,12 @@ static PyObject *make_handlers(mp_interp *interp, request_rec *r, mp_phase phase
 static int log_failure(request_rec *r, mp_phase phase)
 {
     const char *text = mp_error_text(r->pool);
+    mp_blocking blocking;
 
+    mp_blocking_begin(&blocking, mp_conn_context_of(r->connection));
     ap_log_rerror(APLOG_MARK, APLOG_ERR, 0, r, "KK0109: %s could not be run: %s",
                   mp_phase_names[phase], text);
+    mp_blocking_end(&blocking);
     return HTTP_INTERNAL_SERVER_ERROR;
 }
 
@@ -264,7 +267,7 @@ void mp_dispatch_cleanup_later(request_rec *r)
 static int carries_nothing(const mp_request *request)
 {
     return Py_REFCNT(request) == 1 && !request->dict && !request->cleanups && !request->added &&
-           !request->filters && !request->modules &&
+           !request->filters && !request->modules && !request->form && !request->make_form &&
            (!request->connection || Py_REFCNT(request->connection) == 1);
 }
 
@@ -480,8 +483,12 @@ static int call_run_connection(mp_interp *interp, conn_rec *c, const mp_handler 
     Py_XDECREF(made);
     Py_XDECREF(result);
     if (PyErr_Occurred()) {
+        const char *text = mp_error_text(c->pool);
+        mp_blocking blocking;
+        mp_blocking_begin(&blocking, mp_conn_context_of(c));
         ap_log_cerror(APLOG_MARK, APLOG_ERR, 0, c, "KK0109: %s %s could not be run: %s",
-                      "PythonConnectionHandler", handler->text, mp_error_text(c->pool));
+                      "PythonConnectionHandler", handler->text, text);
+        mp_blocking_end(&blocking);
         return OK;
     }
     return status;

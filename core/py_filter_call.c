@@ -159,8 +159,11 @@ static int call_run_filter(mp_filter_context *context)
     Py_XDECREF(result);
     if (PyErr_Occurred()) {
         const char *text = mp_error_text(context->pool);
+        mp_blocking blocking;
+        mp_blocking_begin(&blocking, mp_conn_context_of(context->c));
         ap_log_cerror(APLOG_MARK, APLOG_ERR, 0, context->c,
                       "KK0109: filter %s could not be run: %s", context->handler->name, text);
+        mp_blocking_end(&blocking);
     }
     return -1;
 }

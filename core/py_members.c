@@ -27,8 +27,6 @@ PyObject *mp_member_get(const mp_member *member, const void *record)
         return PyLong_FromLong(*(const long *)field);
     case MP_OFFSET:
         return PyLong_FromLongLong(*(const apr_off_t *)field);
-    case MP_PORT:
-        return PyLong_FromLong(*(const apr_port_t *)field);
     case MP_TIME:
         return PyLong_FromLongLong(apr_time_sec(*(const apr_time_t *)field));
     case MP_STRINGS:

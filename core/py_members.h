@@ -15,7 +15,6 @@ typedef enum {
     MP_UNSIGNED, /* unsigned int */
     MP_LONG,     /* long */
     MP_OFFSET,   /* apr_off_t or apr_int64_t: bytes, bits */
-    MP_PORT,     /* apr_port_t */
     MP_TIME,     /* apr_time_t or apr_interval_time_t: int, seconds */
     MP_STRINGS,  /* apr_array_header_t * of char *: tuple of str */
 } mp_member_kind;

@@ -100,7 +100,8 @@ static PyObject *request_flush(PyObject *op, PyObject *unused)
     Py_RETURN_NONE;
 }
 
-/* Opens path as Apache's own default handler would. */
+/* Opens path as Apache's own default handler would, if it is a regular file: another, a FIFO
+ * for instance, could make it wait. */
 static apr_status_t open_file(request_rec *r, const char *path, apr_file_t **file,
                               apr_finfo_t *finfo)
 {
@@ -109,11 +110,11 @@ static apr_status_t open_file(request_rec *r, const char *path, apr_file_t **fil
     apr_status_t rv = apr_stat(finfo, path, APR_FINFO_SIZE | APR_FINFO_TYPE, r->pool);
 
     *file = NULL;
-    if (rv != APR_SUCCESS) {
+    if (rv != APR_SUCCESS || finfo->filetype != APR_REG) {
         return rv;
     }
 #if APR_HAS_SENDFILE
-    if (core->enable_sendfile != ENABLE_SENDFILE_OFF) {
+    if (core->enable_sendfile == ENABLE_SENDFILE_ON) {
         flags |= APR_SENDFILE_ENABLED;
     }
 #endif

@@ -10,6 +10,7 @@
 #include <apr_strings.h>
 
 #include "config.h"
+#include "fork.h"
 #include "py_errors.h"
 
 APLOG_USE_MODULE(python);
@@ -219,13 +220,14 @@ static int tell_of_blocked_raiser(apr_time_t time)
         raiser->tell_at = NEVER;
         if ((watch = find_due(raiser->interp, time))) {
             const server_rec *server = watch->server;
+            const char *name = mp_interp_name(raiser->interp); /* lasts; raiser may not */
             describe(watch, handler, sizeof(handler));
             pthread_mutex_unlock(&process.mutex);
             ap_log_error(APLOG_MARK, APLOG_ERR, 0, server,
                          "KK0192: %s is over its PythonRequestTimeout and cannot be ended: C code, "
                          "of this handler or of another, holds the GIL of the interpreter '%s', "
                          "in which no Python code runs meanwhile",
-                         handler, mp_interp_name(raiser->interp));
+                         handler, name);
             pthread_mutex_lock(&process.mutex);
             return 1;
         }
@@ -326,6 +328,7 @@ int mp_watch_end(mp_watch *watch)
     if (!watch->interp) {
         return 0;
     }
+    mp_fork_end(); /* in a copy the mutex may be locked for ever */
     innermost = watch->outer;
     pthread_mutex_lock(&process.mutex);
     *watch->link = watch->next;
@@ -353,6 +356,7 @@ PyObject *mp_watch_report(const mp_interp *interp, PyObject *subject, PyObject *
 void mp_watch_suspend(void)
 {
     if (innermost) {
+        mp_fork_end(); /* as in mp_watch_end() */
         pthread_mutex_lock(&process.mutex);
         innermost->suspended++;
         pthread_mutex_unlock(&process.mutex);

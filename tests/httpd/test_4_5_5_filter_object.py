@@ -438,3 +438,20 @@ def test_print(httpd):
             filter.close()
         """
     assert through(httpd, body, "") == b"spam 5\n"
+
+
+def test_disable_after_the_end(httpd):
+    """Who has read the end and then lets everything pass has not taken the end away."""
+    code = """
+        def outputfilter(filter):
+            while data := filter.read():
+                filter.write(data)
+            if data is None:
+                filter.disable()
+        """
+    server = httpd(LIB + "PythonOutputFilter spam SPAM", {"lib/spam.py": code})
+    site = server.site("SetOutputFilter SPAM", {"page.txt": "spam\n"})
+    with site.connect() as connection:
+        for _ in range(2):
+            connection.send(f"GET {site.prefix}page.txt HTTP/1.1\r\nHost: x\r\n\r\n".encode())
+            assert connection.response().body == b"spam\n"
