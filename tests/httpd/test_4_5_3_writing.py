@@ -284,24 +284,6 @@ def test_debug_output_to_a_client_that_has_left(httpd):
 
 def test_sendfile_of_a_fifo(httpd):
     """It is refused at once: nobody may ever write to it."""
-    site = site_of(
-        httpd,
-        """
-        import os
-        fifo = __file__.replace("writer.py", "fifo")
-        try:
-            req.sendfile(fifo)
-        except OSError as error:
-            req.write(type(error).__name__)
-        """,
-    )
-    os.mkfifo(site.directory / "fifo")
-    (site.directory / "fifo").chmod(0o644)
-    assert site.get("x").text == "IsADirectoryError"
-
-
-def test_sendfile_of_a_fifo(httpd):
-    """It is refused at once: nobody may ever write to it."""
     body = """
 fifo = __file__.replace("writer.py", "fifo")
 try:
