@@ -611,6 +611,8 @@ def test_form_of_an_early_phase(httpd, reload):
             req.write(req.form.getfirst("name"))
             return apache.OK
         """
-    config = f"SetHandler python-program\nPythonFixupHandler early\nPythonHandler early\nPythonAutoReload {reload}"
+    config = (
+        f"SetHandler python-program\nPythonFixupHandler early\nPythonHandler early\nPythonAutoReload {reload}"
+    )
     site = httpd.site(config, {"early.py": code})
     assert site.post("x", data={"name": "spam"}).text == "spam"
