@@ -1,5 +1,5 @@
 /* Locks between all processes and threads of the server: what _apache._global_lock()
- * takes (LATER, section 3). No Python here.
+ * takes. No Python here.
  *
  * They lie in files, locked by flock(): the kernel frees them when their process dies,
  * however it dies, and any thread of the process may release them, which a request needs

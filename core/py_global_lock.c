@@ -79,7 +79,7 @@ static int index_from_args(PyObject *module, PyObject *args, const char *format)
 
 const char mp_py_global_lock_doc[] = PyDoc_STR("_global_lock(server, key, index=-1, /)\n--\n\n\
 Take a lock that excludes all other requests, threads and processes of the server, or wait\n\
-until it is free (LATER, section 3).\n\n\
+until it is free.\n\n\
 server: any mp_server.\n\
 key: str, bytes or int, which chooses one of the locks from 1 up.\n\
 index: the lock itself, whatever the key; 0 is kept for such use.\n\n\

@@ -1,4 +1,4 @@
-"""Cookies, plain and signed (LATER, section 7; RFC 6265).
+"""Cookies, plain and signed (RFC 6265).
 
 Nothing is quoted or added: what a client sent goes back as it came. A signed value is
 preceded by 64 hexadecimal digits, the HMAC-SHA256 over name, separator and value.

@@ -1,4 +1,4 @@
-"""Sessions: dicts that a browser finds again at its next request (LATER, section 8).
+"""Sessions: dicts that a browser finds again at its next request.
 
 A store is a subclass of BaseSession with do_load(), do_save(), do_delete() and
 do_cleanup(). Those that need more than this module are imported when first asked for.

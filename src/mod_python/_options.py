@@ -1,4 +1,4 @@
-"""The keys of PythonOption that are reserved, and what they were called before (LATER, section 1)."""
+"""The keys of PythonOption that are reserved, and what they were called before."""
 
 from collections.abc import Mapping
 from typing import Any

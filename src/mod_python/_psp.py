@@ -1,4 +1,4 @@
-"""From a PSP page to Python source (LATER, section 9): no request, no code run.
+"""From a PSP page to Python source: no request, no code run.
 
     <%= expr %>  <% code %>  <%@ include file="f"%>  <%-- comment --%>
 

@@ -1,4 +1,4 @@
-"""DbmSession: one database for all sessions (LATER, section 8)."""
+"""DbmSession: one database for all sessions."""
 
 import contextlib
 import os

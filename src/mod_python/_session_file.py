@@ -1,4 +1,4 @@
-"""FileSession: a file for each session (LATER, section 8)."""
+"""FileSession: a file for each session."""
 
 import contextlib
 import fcntl

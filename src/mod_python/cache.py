@@ -1,4 +1,4 @@
-"""Caches that build what they do not have (LATER, section 15).
+"""Caches that build what they do not have.
 
     pages = FileCache(max_size=100)
     pages["/srv/www/top.html"]    # read once, and again when the file has changed

@@ -1,4 +1,4 @@
-"""Apache configurations as Python objects (LATER, section 14).
+"""Apache configurations as Python objects.
 
     >>> print(Directory("/srv/www", SetHandler("mod_python"), PythonHandler("hello")))
     <Directory /srv/www>

@@ -1,4 +1,4 @@
-"""Python Server Pages: text with Python in it (LATER, section 9).
+"""Python Server Pages: text with Python in it.
 
     PythonHandler mod_python.psp
 

@@ -1,4 +1,4 @@
-"""A page that shows that and where Python runs (LATER, section 15).
+"""A page that shows that and where Python runs.
 
     PythonHandler mod_python.testhandler
     PythonDebug On
