@@ -23,7 +23,7 @@ def module_file() -> Path:
     where = f" in {places[0]}" if places else ""
     raise KukulkanError(
         f"The Apache module {MODULE_NAME} is missing{where}: this copy of Kukulkan was not built. "
-        "Install it with `make build` in a checkout, or with `pip install kukulkan`."
+        "Install it with `make build` in a checkout, or with `pip install /path/to/checkout`."
     )
 
 
