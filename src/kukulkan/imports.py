@@ -163,7 +163,12 @@ def refusal(name: str) -> str | None:
     process of its own; None: it can."""
     try:
         answer = subprocess.run(
-            [sys.executable, "-c", _TRY, name], capture_output=True, text=True, timeout=TRIAL, check=False
+            # -P: else the current directory, which may be the program's, comes before the library.
+            [sys.executable, "-P", "-c", _TRY, name],
+            capture_output=True,
+            text=True,
+            timeout=TRIAL,
+            check=False,
         )
     except subprocess.TimeoutExpired:
         return f"importing it took more than {TRIAL} s"

@@ -174,6 +174,13 @@ def test_trial(write, monkeypatch, code, reason):
     assert answer is None if reason is None else reason in answer
 
 
+def test_trial_runs_nothing_of_the_current_directory(write, monkeypatch):
+    """A module of the program that has a library's name is not imported in its place."""
+    file = write("json.py", "raise SystemExit('the program was run')")
+    monkeypatch.chdir(file.parent)
+    assert imports.refusal("sqlite3") is None
+
+
 def test_trial_of_what_loads_once(write, monkeypatch):
     """What refuses the second is told, and so is what ends the process."""
     code = "import os, pathlib\nflag = pathlib.Path(__file__ + '.flag')\nif flag.exists():\n    raise ImportError('only once')\nflag.touch()\n"
