@@ -141,8 +141,9 @@ def control(configuration: Path, action: str, program: str | None = None) -> Non
         raise KukulkanError(
             f"Apache failed to {_VERBS[action]} with {configuration}: {said or 'it does not say why'}"
         )
-    # "httpd (pid 7) already running", "httpd (no pid file) not running": status 0, yet no success.
-    if "already running" in said or "not running" in said:
+    # "httpd (pid 7) already running", "httpd (no pid file) not running": status 0, yet no success;
+    # but "httpd not running, trying to start" is how it restarts when it is stopped.
+    if "already running" in said or ("not running" in said and "trying to start" not in said):
         raise KukulkanError(said)
 
 

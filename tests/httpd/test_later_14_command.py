@@ -94,6 +94,15 @@ def test_life_of_a_server(root, command):
     assert "KK" not in (root / "server" / "logs" / "error_log").read_text()
 
 
+def test_restart_of_a_stopped_server(root):
+    """It starts, as by httpd -k graceful, and that is a success; there is nothing to stop before."""
+    configuration, url = create(root)
+    status, _, error = run("stop", configuration)
+    assert status == 1 and "not running" in error
+    assert run("restart", configuration) == (0, "", "")
+    assert get(url).text == "It works."
+
+
 def test_options(root):
     """Handler, path and options are in the configuration; genconfig prints it again."""
     (root / "code").mkdir()
