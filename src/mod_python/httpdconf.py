@@ -95,6 +95,7 @@ __all__ = [
     "PythonPath",
     "PythonPostReadRequestHandler",
     "PythonRequestTimeout",
+    "PythonShutdownTimeout",
     "PythonTransHandler",
     "PythonTypeHandler",
     "Require",
@@ -244,6 +245,7 @@ PythonOption = _directive("PythonOption")
 PythonOutputFilter = _directive("PythonOutputFilter")
 PythonPostReadRequestHandler = _directive("PythonPostReadRequestHandler")
 PythonRequestTimeout = _directive("PythonRequestTimeout")
+PythonShutdownTimeout = _directive("PythonShutdownTimeout")
 PythonTransHandler = _directive("PythonTransHandler")
 PythonTypeHandler = _directive("PythonTypeHandler")
 

@@ -1,8 +1,12 @@
 """Configurations as Python objects (LATER, section 14)."""
 
+import re
 import runpy
+from pathlib import Path
 
 import pytest
+
+CONFIG_C = Path(__file__).parents[2] / "core" / "config.c"
 
 
 @pytest.fixture
@@ -66,6 +70,14 @@ def test_every_name_of_a_directive(conf):
         if name.startswith("Python") or name in ("LockFile", "MaxClients", "TypesConfig"):
             assert str(kind("x")) == f"{name} x\n"
             assert repr(kind("x")) == f"{name}('x')"
+
+
+def test_no_directive_is_missing(conf):
+    """Each row of the core's table has a class here, and there is no other."""
+    table = CONFIG_C.read_text().partition("mp_directives[] = {")[2]
+    rows = set(re.findall(r'^    [A-Z]\w+\([^"]*"(Python\w+)"', table, re.MULTILINE))
+    assert len(rows) > 30
+    assert {name for name in conf.__all__ if name.startswith("Python")} == rows
 
 
 @pytest.mark.parametrize("name", ["PythonInterpPerDirectory", "PythonInterpPerDirective"])
