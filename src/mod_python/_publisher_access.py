@@ -4,7 +4,8 @@ They are looked for in each object on the way, the module included, and of funct
 their attributes and in their code too: what stands in a function's body runs before
 the function is called, hence is taken from its compiled code and evaluated with the
 module's globals. What cannot be found out without running the body is an error, never
-a door left open; and so is an __auth__ of a type that means nothing.
+a door left open; and so is an __auth__ of a type that means nothing, and text that means
+nothing, as in `__access__ = ("eggs")`, whose comma was forgotten.
 
 The name that __access__ is asked about is one that somebody has verified: an __auth__
 on the way, or Apache before. What is in an Authorization header that nobody has looked
@@ -83,7 +84,7 @@ class Gate:
 
     def _is_authentic(self, where: str, auth: Any) -> bool:
         if isinstance(auth, _CONSTANT):
-            return bool(auth)
+            return _is_true("__auth__", where, auth)
         if not callable(auth) and not isinstance(auth, Mapping):
             raise TypeError(
                 f"__auth__ of {where} is a {type(auth).__name__}: make it a function of "
@@ -109,7 +110,7 @@ class Gate:
 
     def _has_access(self, where: str, access: Any) -> bool:
         if isinstance(access, _CONSTANT):
-            return bool(access)
+            return _is_true("__access__", where, access)
         user = self._user or self._req.user
         if callable(access):
             return bool(settled(access(self._req, user)))
@@ -140,6 +141,19 @@ class Gate:
         quoted = realm.replace("\\", "\\\\").replace('"', '\\"')
         self._req.err_headers_out["WWW-Authenticate"] = f'Basic realm="{quoted}"'
         return SERVER_RETURN(HTTPStatus.UNAUTHORIZED)
+
+
+def _is_true(name: str, where: str, constant: Any) -> bool:
+    """What a constant says; blank text is false, as in the manual."""
+    if not isinstance(constant, str | bytes):
+        return bool(constant)
+    if constant.strip():
+        cure = "a function, a dict" if name == "__auth__" else "a function, a list"
+        comma = "" if name == "__auth__" else '; one name in a tuple has a comma, ("name",)'
+        raise TypeError(
+            f"{name} of {where} is text, and would let everybody in: make it {cure}, True or False{comma}"
+        )
+    return False
 
 
 def _decode(encoded: str) -> tuple[str, str]:

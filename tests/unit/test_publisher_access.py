@@ -106,10 +106,10 @@ def test_auth(enter, kind, auth):
     [
         (1, PASSED),
         (True, PASSED),
-        ("yes", PASSED),
         (0, UNAUTHORIZED),
         (None, UNAUTHORIZED),
         ("", UNAUTHORIZED),
+        (" ", UNAUTHORIZED),
     ],
 )
 def test_constant_auth(enter, kind, constant, result):
@@ -134,7 +134,8 @@ def test_access(enter, kind, access):
 
 @pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize(
-    ("constant", "result"), [(1, PASSED), ("yes", PASSED), (0, FORBIDDEN), (None, FORBIDDEN), ("", FORBIDDEN)]
+    ("constant", "result"),
+    [(1, PASSED), (0, FORBIDDEN), (None, FORBIDDEN), ("", FORBIDDEN), (" ", FORBIDDEN)],
 )
 def test_constant_access(enter, kind, constant, result):
     """Counts as it is."""
@@ -246,6 +247,26 @@ def test_what_means_nothing_is_an_error(enter, members):
     """Nobody is let in by mistake."""
     with pytest.raises(TypeError, match=next(iter(members))):
         enter(holder("module", **members), authorization=EGGS)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("name", ["auth", "access"])
+@pytest.mark.parametrize("text", ["eggs", b"eggs"])
+def test_text_is_an_error(enter, kind, name, text):
+    """`__access__ = ("eggs")` is no tuple: it lets nobody in, and the log says why."""
+    with pytest.raises(TypeError, match=f"__{name}__ of .* is text"):
+        enter(holder(kind, **{name: text}), user="eggs", authorization=EGGS)
+
+
+def test_nested_text_is_an_error(enter):
+    """In a function's body too."""
+
+    def page(req):
+        __access__ = "eggs"
+        return __access__
+
+    with pytest.raises(TypeError, match=r"__access__ of .* is text"):
+        enter(page, user="eggs")
 
 
 # In the body of a function
