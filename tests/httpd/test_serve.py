@@ -444,6 +444,8 @@ def test_examples_first_page_links_to_all(examples):
         ("error.py", 500, "error"),
         ("source.py?hello.py", 200, "The smallest handler"),
         ("source.py?../README.md", 404, ""),
+        ("source.py?%00.py", 404, ""),
+        (f"source.py?{'a' * 5000}.py", 404, ""),
         ("private/door.py", 401, ""),
         ("wsgi/any/path?a=b", 200, "<tr><td>PATH_INFO<td>/any/path"),
         ("style.css", 200, "font"),
