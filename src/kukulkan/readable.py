@@ -21,8 +21,8 @@ from pathlib import Path
 
 from kukulkan.errors import KukulkanError
 
-# In the order of preference: Debian, Fedora, Arch, macOS, Alpine and the BSDs, anywhere.
-CHILD_ACCOUNTS = ("www-data", "apache", "http", "_www", "daemon", "nobody")
+# In the order of preference: Debian, Fedora and Alpine, Arch, SUSE, macOS, Apache's own, anywhere.
+CHILD_ACCOUNTS = ("www-data", "apache", "http", "wwwrun", "_www", "daemon", "nobody")
 
 # As many symbolic links as Linux follows in one path before it gives up.
 MAX_LINKS = 40

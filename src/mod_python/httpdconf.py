@@ -16,6 +16,7 @@ import pwd
 from collections.abc import Sequence
 
 import mod_python.version
+from kukulkan.readable import CHILD_ACCOUNTS
 from mod_python._httpdconf import (
     Comment,
     Container,
@@ -341,9 +342,6 @@ print(configuration, end="")
 _MPMS = ("mpm_event", "mpm_worker", "mpm_prefork")
 _MODULES = ("unixd", "authn_core", "authz_core", "authz_user", "auth_basic", "mime", "dir", "log_config")
 
-#: Whom Apache's children become if root starts it: as distributions call that user.
-_ACCOUNTS = ("www-data", "apache", "http", "wwwrun", "_www", "nobody")
-
 
 def _quoted(text: str) -> str:
     """An argument, in quotation marks."""
@@ -366,7 +364,7 @@ def _server(root: str, listen: str, logs: str, htdocs: str) -> Container:
 
 
 def _account() -> list[Directive]:
-    for name in _ACCOUNTS:
+    for name in CHILD_ACCOUNTS:
         try:
             account = pwd.getpwnam(name)
             return [Directive("User", name), Directive("Group", grp.getgrgid(account.pw_gid).gr_name)]
