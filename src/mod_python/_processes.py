@@ -8,6 +8,7 @@ arguments: fork(), after which core/fork.c unblocks them, vfork() and posix_spaw
 import _posixsubprocess
 import functools
 import os
+import sys
 from typing import Any, NoReturn
 
 __all__ = ["prepare"]
@@ -22,6 +23,9 @@ def prepare(interpreter: str) -> None:
         return fork_exec(*args[:-1], False)
 
     _posixsubprocess.fork_exec = fork_exec_without_vfork
+    subprocess: Any = sys.modules.get("subprocess")
+    if subprocess is not None:  # imported already, by a .pth file or sitecustomize
+        subprocess._fork_exec = fork_exec_without_vfork
     for name in ("posix_spawn", "posix_spawnp"):
         if hasattr(os, name):
             setattr(os, name, _unblocking(getattr(os, name)))
