@@ -112,8 +112,19 @@ MAKERS = {
 }  # fmt: skip
 
 
+def caches(tree):
+    """Where functools keeps results, at any depth."""
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Attribute) and ast.unparse(node) in (
+            "functools.cache",
+            "functools.lru_cache",
+        ):
+            yield f"{ast.unparse(node)} in line {node.lineno}"
+
+
 @pytest.mark.parametrize("path", PACKAGE, ids=lambda path: path.name)
 def test_state_of_the_package_is_audited(path):
     """So is what the modules of the package keep."""
-    found = [ast.unparse(each) for each in ast.parse(path.read_text()).body if is_state(each)]
+    tree = ast.parse(path.read_text())
+    found = [ast.unparse(each) for each in tree.body if is_state(each)] + list(caches(tree))
     assert not found or f"`{path.name}`" in audited(), found
