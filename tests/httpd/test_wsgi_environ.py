@@ -288,6 +288,35 @@ def test_reload(httpd):
         assert site.get("x").text == expected
 
 
+IMPORTS = "import helper\n" + HELLO.replace("b'{}'", "b'{}, ' + helper.NAME")
+
+
+def test_reload_of_what_it_imports(httpd):
+    """It is noticed too, if the application was found in its directory."""
+    site = httpd.site(
+        configured("PythonOption mod_python.wsgi.application named"),
+        {"named.py": IMPORTS.format("app"), "helper.py": "NAME = b'one'\n"},
+    )
+    assert site.get("x").text == "app, one"
+    site.write("helper.py", "NAME = b'two'\n")
+    assert site.get("x").text == "app, two"
+
+
+def test_reload_on_the_path(httpd):
+    """An application of sys.path is reloaded without what it imports."""
+    server = httpd(
+        "PythonPath \"['${root}/py'] + sys.path\"\n<Location />\n"
+        + configured("PythonOption mod_python.wsgi.application named")
+        + "</Location>\n",
+        {"py/named.py": IMPORTS.format("app"), "py/helper.py": "NAME = b'one'\n"},
+    )
+    assert server.get("x").text == "app, one"
+    server.write("py/helper.py", "NAME = b'two'\n")
+    assert server.get("x").text == "app, one"
+    server.write("py/named.py", IMPORTS.format("new app"))
+    assert server.get("x").text == "new app, one"
+
+
 def test_applications_of_two_directories(httpd):
     """Two modules of the same name are two applications."""
     config = configured("PythonOption mod_python.wsgi.application named\nPythonAutoReload Off")
