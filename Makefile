@@ -8,8 +8,15 @@
 ifeq ($(origin PYTHON),undefined)
 PYTHON := $(if $(filter 0,$(shell id -u)),/usr/bin/python3,python3)
 VENV ?= .venv
-else
-VENV ?= .venv-$(shell $(PYTHON) -c 'import sys; print("%d.%d" % sys.version_info[:2])')
+else ifeq ($(origin VENV),undefined)
+# Asked once. A Python that is not there is installed now, if it can be, for its version is in the name.
+ask = $(PYTHON) -c 'import sys; print("%d.%d" % sys.version_info[:2])'
+VERSION := $(shell $(ask) 2>/dev/null)
+ifeq ($(VERSION)$(filter help clean,$(or $(MAKECMDGOALS),help)),)
+VERSION := $(shell { command -v $(PYTHON) >/dev/null || sh scripts/get_python.sh $(PYTHON) >&2; } && $(ask))
+$(if $(VERSION),,$(error $(PYTHON) does not run))
+endif
+VENV := .venv-$(VERSION)
 endif
 ASAN_VENV ?= $(VENV)-asan
 PORT ?= 8080
