@@ -33,6 +33,10 @@ INSTALL = {
     "macOS": "brew install",
 }
 
+# Where other versions of Python have packages beside those of the default: python3.13-dev.
+VERSIONED = ("Debian, Ubuntu", "Fedora")
+SYSTEM_PYTHON = "/usr/bin/python3"
+
 # What must be there, and the packages that have it, in the order of INSTALL.
 # Debian's apache2 would also start a server on port 80; apache2-bin is the program alone.
 PACKAGES = {
@@ -147,7 +151,17 @@ def provide_system_packages(venv):
 def packages(missing, system):
     """The names of what provides the missing features on a system, each once."""
     column = list(INSTALL).index(system)
-    return list(dict.fromkeys(name for feature in missing for name in PACKAGES[feature][column].split()))
+    names = [name for feature in missing for name in PACKAGES[feature][column].split()]
+    if system in VERSIONED and not is_default_python():
+        # python3-dev is of the system's default, which this is not.
+        names = [name.replace("python3-", "python{}.{}-".format(*sys.version_info[:2])) for name in names]
+    return list(dict.fromkeys(names))
+
+
+def is_default_python():
+    """Whether this Python is what the system's packages call python3, or none of the system's."""
+    default = os.path.basename(os.path.realpath(SYSTEM_PYTHON))
+    return sys.base_prefix != "/usr" or default == "python{}.{}".format(*sys.version_info[:2])
 
 
 def what_to_install(missing, venv):

@@ -70,6 +70,25 @@ def test_missing_packages_are_named_for_every_platform(set_up, monkeypatch):
         assert line in message
 
 
+@pytest.mark.parametrize(
+    ("prefix", "default", "expected"),
+    [
+        ("/usr", "python3.13", ["python3-dev", "python3-venv"]),
+        ("/usr", "python3.11", ["python3.13-dev", "python3.13-venv"]),
+        ("/opt/python3.13", "python3.11", ["python3-dev", "python3-venv"]),
+    ],
+)
+def test_packages_of_this_python(set_up, monkeypatch, tmp_path, prefix, default, expected):
+    """Another Python of the system than its python3 has packages of its own."""
+    python = tmp_path / "python3"
+    python.symlink_to(default)
+    monkeypatch.setattr(set_up, "SYSTEM_PYTHON", str(python))
+    monkeypatch.setattr(sys, "version_info", (3, 13, 1))
+    monkeypatch.setattr(sys, "base_prefix", prefix)
+    assert set_up.packages(["headers", "venv"], "Debian, Ubuntu") == expected
+    assert set_up.packages(["headers"], "Alpine") == ["python3-dev"]
+
+
 def test_root_on_debian_installs_what_is_missing(set_up, monkeypatch):
     """And goes on once it is there."""
     missing = [["apxs", "venv"], []]
