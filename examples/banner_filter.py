@@ -1,5 +1,6 @@
-"""A filter that puts a banner at the top of every HTML page, wherever it comes from: a
-file, a Python page, or another server.
+"""A filter that puts a banner at the top of every HTML page.
+
+Wherever the page comes from: a file, a Python page, or another server.
 
     PythonOutputFilter banner_filter BANNER
     ProxyPass / http://backend.example.com/

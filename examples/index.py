@@ -20,6 +20,7 @@ PAGE = """\
 <p>Apache answers, and Python {python} inside it.
 <p>Each of these pages is a Python file in <code>{directory}</code>.
 Change one and reload: the new code runs at once.
+What is no link is no page: its source says how Apache is told to use it.
 <table>
 {rows}
 </table>

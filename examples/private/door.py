@@ -1,4 +1,4 @@
-"""Another phase of the request: a handler that checks passwords for this directory."""
+"""Another phase of the request: a handler that checks the password of this directory, serpent."""
 
 import hmac
 
