@@ -340,7 +340,9 @@ print(configuration, end="")
 
 #: Apache's modules that the server uses, if they are there, of the MPMs the first.
 _MPMS = ("mpm_event", "mpm_worker", "mpm_prefork")
-_MODULES = ("unixd", "authn_core", "authz_core", "authz_user", "auth_basic", "mime", "dir", "log_config")
+_MODULES = (
+    "unixd", "authn_core", "authz_core", "authz_host", "authz_user", "auth_basic", "mime", "dir", "log_config",
+)  # fmt: skip
 
 
 def _quoted(text: str) -> str:

@@ -123,6 +123,18 @@ def test_options(root):
     assert get(url + "anything").text == "1|a value"
 
 
+def test_more_directives(root):
+    """What the manual's samples use works: Require local, and the page that shows where Python runs."""
+    configuration, url = create(root)
+    with configuration.open("a") as file:
+        file.write(
+            "<Location /python>\nSetHandler python-program\nPythonHandler mod_python.testhandler\n"
+            "PythonDebug On\nRequire local\n</Location>\n"
+        )
+    assert run("start", configuration)[0] == 0
+    assert "Processes and threads" in get(url + "python").text
+
+
 def test_psp_server(root):
     """A server of PSP pages begins with one."""
     configuration, url = create(root, "--pythonhandler", "mod_python.psp")
