@@ -91,8 +91,9 @@ def modules_for(target: Site | Application, settings: Settings) -> list[str]:
     modules = [f"mod_mpm_{settings.mpm}"] if settings.mpm else []
     modules += ["mod_unixd", "mod_authz_core"]
     if isinstance(target, Site):
-        # The last two let an .htaccess file ask for a password that Python checks.
-        modules += ["mod_mime", "mod_dir", "mod_authn_core", "mod_authz_user"]
+        # The last three let an .htaccess file say from where, and ask for a password that
+        # Python checks.
+        modules += ["mod_mime", "mod_dir", "mod_authz_host", "mod_authn_core", "mod_authz_user"]
     if settings.access_log:
         modules.append("mod_log_config")
     return modules

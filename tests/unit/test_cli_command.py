@@ -24,6 +24,7 @@ def apache(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> httpd.Httpd:
         "mod_mime",
         "mod_dir",
         "mod_authn_core",
+        "mod_authz_host",
         "mod_authz_user",
     }
     found = httpd.Httpd(Path("/usr/sbin/httpd"), tmp_path, frozenset(names))

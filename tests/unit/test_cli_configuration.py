@@ -32,7 +32,16 @@ SITE = Site(Path("/srv/site"))
 @pytest.fixture
 def apache(tmp_path: Path) -> Httpd:
     """An Apache with every module as a file, but for two that are built in."""
-    for module in ("mpm_event", "mpm_prefork", "authz_core", "mime", "dir", "authn_core", "authz_user"):
+    for module in (
+        "mpm_event",
+        "mpm_prefork",
+        "authz_core",
+        "mime",
+        "dir",
+        "authn_core",
+        "authz_host",
+        "authz_user",
+    ):
         (tmp_path / f"mod_{module}.so").write_text("")
     return Httpd(Path("/usr/sbin/httpd"), tmp_path, frozenset({"core", "mod_unixd", "mod_log_config"}))
 
