@@ -240,8 +240,11 @@ const char *mp_section_directory(request_rec *r, const mp_section *section)
     if (section->is_location) {
         return location_of(r, section);
     }
+    if (!r->filename || *r->filename != '/') {
+        return NULL; /* "proxy:http://...": no file, and the directories in it are none */
+    }
     /* The shortest matching one: "/a/", "/a/b/" ... */
-    for (const char *end = r->filename; end && (end = strchr(end, '/')); end++) {
+    for (const char *end = r->filename; (end = strchr(end, '/')); end++) {
         apr_size_t length = (apr_size_t)(end - r->filename);
         const char *directory = apr_pstrmemdup(r->pool, r->filename, length);
         const char *with_slash = apr_pstrcat(r->pool, directory, "/", NULL);

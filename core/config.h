@@ -141,6 +141,15 @@ const mp_handler_list *mp_handlers_for(request_rec *r, mp_phase phase);
  * those of a <Location> against r->uri; NULL if there is none. */
 const char *mp_section_directory(request_rec *r, const mp_section *section);
 
+/* What that is, as _dispatch.make_handler() has it. */
+enum { MP_DIRECTORY, MP_LOCATION, MP_LOCATION_PATTERN };
+static inline int mp_section_kind(const mp_section *section)
+{
+    return !section->is_location ? MP_DIRECTORY
+           : section->is_pattern ? MP_LOCATION_PATTERN
+                                 : MP_LOCATION;
+}
+
 /* Whether the directory of a handler names its interpreter (PythonInterpPerDirective). */
 int mp_names_by_directive(const mp_dir_config *config);
 

@@ -23,9 +23,14 @@ void mp_interpreters_fail(const char *error)
 
 /* Which interpreter (manual, 4.1 and 5.4.4 to 5.4.6) */
 
+/* NULL where the request is for no file: it goes to mod_proxy, "proxy:http://...", or was sent
+ * elsewhere by mod_rewrite. Clients could make up any number of such directories. */
 static const char *directory_of_file(request_rec *r)
 {
-    if (r->finfo.filetype == APR_DIR && *r->filename) {
+    if (!r->filename || *r->filename != '/') {
+        return NULL;
+    }
+    if (r->finfo.filetype == APR_DIR) {
         apr_size_t length = strlen(r->filename);
         return r->filename[length - 1] == '/' ? r->filename
                                               : apr_pstrcat(r->pool, r->filename, "/", NULL);
@@ -45,9 +50,10 @@ static const char *name_for(request_rec *r, mp_phase phase, const mp_section *se
         if (phase <= MP_PHASE_TRANS) {
             return MP_MAIN_INTERPRETER; /* the file is not known yet */
         }
-        name = r->filename ? directory_of_file(r) : NULL;
+        name = directory_of_file(r);
     } else if (mp_names_by_directive(config) && section) {
-        name = mp_section_directory(r, section);
+        /* Not by what a pattern matches of the URI, which clients make up. */
+        name = section->is_pattern ? section->path : mp_section_directory(r, section);
     }
     if (!name) {
         name = r->server->server_hostname;

@@ -36,7 +36,7 @@ static PyObject *make_handler(mp_state *state, request_rec *r, mp_phase phase,
 
     if (text && directory) {
         result = PyObject_CallFunction(state->dispatch_make_handler, "OOOiii", directive, text,
-                                       directory, (int)handler->section.is_location,
+                                       directory, mp_section_kind(&handler->section),
                                        (int)handler->silent, number);
     }
     Py_XDECREF(text);

@@ -75,7 +75,7 @@ static PyObject *configured_handler(const mp_filter_context *context)
         context->is_input ? "PythonInputFilter" : "PythonOutputFilter",
         mp_str_from_fs(context->handler->text),
         mp_str_from_fs(context->r ? mp_section_directory(context->r, section) : section->path),
-        (int)section->is_location, 0, 0);
+        mp_section_kind(section), 0, 0);
 }
 
 /* That of req.register_*_filter(), which the request's wrapper keeps. */

@@ -15,7 +15,7 @@ import _apache
 
 from mod_python import _errors, _importer, _log, _processes, _scope, version
 from mod_python._errors import SERVER_RETURN, BadResult, RequestTimeout, describe_stack
-from mod_python._handlers import Handler, resolve_object
+from mod_python._handlers import Handler, PlacedHandler, resolve_object
 from mod_python._hlist import mp_hlist
 
 __all__ = [
@@ -41,6 +41,11 @@ __all__ = [
 FLAG_RELOAD = 1
 FLAG_DEBUG = 2
 FLAG_PDB = 4
+
+# As in core/config.h: what a handler's directory is. A pattern's is what it matched.
+KIND_DIRECTORY = 0
+KIND_LOCATION = 1
+KIND_PATTERN = 2
 
 OK = _apache.OK
 DECLINED = _apache.DECLINED
@@ -76,18 +81,26 @@ _path_lock = threading.Lock()
 
 
 def make_handler(
-    directive: str, text: str, directory: str | None, is_location: int, is_silent: int, number: int
+    directive: str, text: str, directory: str | None, kind: int, is_silent: int, number: int
 ) -> Handler:
     """The one Handler for a directive's words, made when it is new.
 
-    number, its place in the list, tells one that is there twice from itself.
+    Args:
+        directive: The directive.
+        text: "module[::object]".
+        directory: Of its section.
+        kind: KIND_*: what that is.
+        is_silent: A missing object is no error.
+        number: Its place in the list, which tells one that is there twice from itself.
     """
-    key = (directive, text, directory, is_location, is_silent, number)
+    # Clients make up what a pattern matches: nothing may be kept by that.
+    place = None if kind == KIND_PATTERN else directory
+    key = (directive, text, place, kind, is_silent, number)
     handler = _handlers.get(key)
     if handler is None:
-        handler = Handler(directive, text, directory, bool(is_location), bool(is_silent))
+        handler = Handler(directive, text, place, kind != KIND_DIRECTORY, bool(is_silent))
         _handlers[key] = handler
-    return handler
+    return PlacedHandler(handler, directory) if kind == KIND_PATTERN else handler
 
 
 def _added_handler(
@@ -110,8 +123,9 @@ def _added_handler(
     else:
         directory, is_location = running.directory, running.is_location
     if isinstance(handler, str):
-        # Negative: configured ones count from 0.
-        return make_handler(directive, handler, directory, int(is_location), 0, -1 - number)
+        # A location may be a pattern's. Negative: configured ones count from 0.
+        kind = KIND_PATTERN if is_location else KIND_DIRECTORY
+        return make_handler(directive, handler, directory, kind, 0, -1 - number)
     return Handler(directive, handler, directory, is_location)
 
 

@@ -8,7 +8,7 @@ from typing import Any, cast
 from mod_python import _importer
 from mod_python._errors import MissingObject
 
-__all__ = ["Handler", "resolve_object"]
+__all__ = ["Handler", "PlacedHandler", "resolve_object"]
 
 
 class Handler:
@@ -96,10 +96,8 @@ class Handler:
 
     def _not_found(self) -> str:
         if self.is_location:
-            where = (
-                f"on sys.path: <Location {self.directory}> has no directory to look in, "
-                "name one with PythonPath"
-            )
+            name = "<Location>" if self.directory is None else f"<Location {self.directory}>"
+            where = f"on sys.path: {name} has no directory to look in, name one with PythonPath"
         elif self.directory is None:
             where = (
                 "on sys.path: outside any <Directory> there is no directory to look in, "
@@ -146,6 +144,46 @@ class Handler:
     def _look_up(self, module: object, argument: object) -> tuple[Any, bool]:
         """What the module has under the path, and whether it is the same each time."""
         return resolve_object(module, self.path, argument, False)
+
+
+class PlacedHandler(Handler):
+    """A handler in a <Location> with a pattern, at what that has matched of one URI.
+
+    Only the place is its own: what it was resolved to is the original's, which lasts.
+    """
+
+    __slots__ = ("_original",)
+
+    def __init__(self, original: Handler, directory: str | None) -> None:
+        """
+        Args:
+            original: The handler as it is configured.
+            directory: The part of the URI.
+        """
+        self._original = original
+        self.phase = original.phase
+        self.text = original.text
+        self.module = original.module
+        self.path = original.path
+        self.is_location = original.is_location
+        self.is_silent = original.is_silent
+        self.directory = directory
+
+    @property
+    def _cached(self) -> tuple[object, Callable[[Any], Any], int] | None:
+        return self._original._cached
+
+    @_cached.setter
+    def _cached(self, found: tuple[object, Callable[[Any], Any], int] | None) -> None:
+        self._original._cached = found
+
+    @property
+    def direct(self) -> Callable[[Any], Any] | None:
+        return self._original.direct
+
+    @direct.setter
+    def direct(self, function: Callable[[Any], Any] | None) -> None:
+        self._original.direct = function
 
 
 def resolve_object(module: object, path: str, argument: object, silent: bool) -> tuple[Any, bool]:

@@ -43,8 +43,9 @@ class _Application(Handler):
             raise _errors.MissingObject(f"module '{where}' contains no '{self.path}'") from error
 
 
-#: By the option's value and the handler's directory.
-_applications: dict[tuple[str, str | None], _Application] = {}
+#: By the option's value, and by the handler's directory and whether there can be none, in a
+#: <Location>. The path of that is no part of it: clients make up what a pattern matches.
+_applications: dict[tuple[str, str | None, bool], _Application] = {}
 
 #: An application, the handler that ran it, and the path generation then.
 _Found = tuple[Callable[..., Any], Handler | None, int]
@@ -92,16 +93,13 @@ def _find(req: _apache.mp_request, text: str | None, reload: bool) -> _Found | N
         _warn("KK0150", f"{_OPTION} is not set: name the application, as module::callable")
         return None
     running = req._running
-    directory = running.directory if running is not None else None
-    target = _applications.get((text, directory))
+    is_location = running is not None and running.is_location
+    directory = None if running is None or is_location else running.directory
+    target = _applications.get((text, directory, is_location))
     if target is None:
-        target = _Application(
-            "PythonHandler",
-            text if "::" in text else f"{text}::application",
-            directory,
-            running is not None and running.is_location,
-        )
-        _applications[text, directory] = target
+        name = text if "::" in text else f"{text}::application"
+        target = _Application("PythonHandler", name, directory, is_location)
+        _applications[text, directory, is_location] = target
     try:
         application = target.resolve(req, reload)
     except _errors.MissingObject as error:

@@ -97,6 +97,157 @@ def test_interpreters_cannot_be_made_by_clients(httpd):
     assert seen == {f"{site.directory}/"}
 
 
+def interpreters(server, times):
+    """Where handlers say that they ran, that often."""
+    server.expect_log("ran in ", times)
+    return set(re.findall(r"ran in (\S+)", server.error_log.text()))
+
+
+def test_proxied_urls_make_no_interpreters(httpd):
+    """Under PythonInterpPerDirectory what a request is passed on to is no directory, nor is where
+    mod_rewrite sends it; and nothing of that comes on sys.path."""
+    code = """
+        import sys
+        from mod_python import apache
+
+        def fixuphandler(req):
+            assert not [each for each in sys.path if "proxy:" in each]
+            apache.log_error(f"ran in {req.interpreter}", apache.APLOG_NOTICE)
+            return apache.OK
+        """
+    server = httpd(
+        """
+        PythonPath "sys.path + ['${root}']"
+        PythonInterpPerDirectory On
+        PythonFixupHandler fixed
+        <Directory "${htdocs}/moved">
+            RewriteEngine On
+            RewriteRule ^(.*)/x$ http://127.0.0.1:1/moved/$1/x [P]
+        </Directory>
+        <DirectoryMatch "moved/[0-9]*">
+            PythonFixupHandler fixed
+        </DirectoryMatch>
+        <Directory "${htdocs}/sent">
+            RewriteEngine On
+            RewriteRule ^(.*)$ /missing/$1
+        </Directory>
+        ProxyPass /away http://127.0.0.1:1/away
+        """,
+        {"fixed.py": code, "htdocs/moved/x": "", "htdocs/sent/x": ""},
+        modules=("proxy", "proxy_http", "rewrite"),
+    )
+    for n in range(5):
+        for path in (f"away/{n}/x", f"moved/{n}/x"):
+            assert server.get(path).status_code == 503
+        assert server.get(f"sent/{n}/x").status_code == 404
+    assert interpreters(server, 20) <= {"www.example.com", f"{server.htdocs}/"}
+    server.error_log._expected += server.error_log.find("AH00957|AH01114")
+
+
+def test_paths_too_long_make_no_interpreters(httpd):
+    """Nor is a path that the system refuses to look at."""
+    code = """
+        from mod_python import apache
+
+        def loghandler(req):
+            apache.log_error(f"ran in {req.interpreter}", apache.APLOG_NOTICE)
+            return apache.OK
+        """
+    server = httpd(
+        """
+        PythonPath "sys.path + ['${root}']"
+        PythonInterpPerDirectory On
+        PythonLogHandler logged
+        Alias /aliased ${htdocs}
+        """,
+        {"logged.py": code},
+    )
+    for n in range(5):
+        for path in (
+            f"aliased/{n}/{'long/' * 1000}x",
+            f"aliased/{n}/{'x' * 300}/x",
+            f"{n}/{'long/' * 1000}x",
+        ):
+            assert server.get(path).status_code >= 400
+    assert interpreters(server, 15) == {"www.example.com", f"{server.htdocs}/"}
+    server.error_log._expected += server.error_log.find("AH00127|AH00036")
+
+
+PATTERNS = [
+    ("<LocationMatch [.]html$>", "[.]html$"),
+    ('<Location ~ "[.]html$">', "[.]html$"),
+    ("<Location /made*>", "/made*"),
+]
+
+
+@pytest.mark.parametrize(("section", "name"), PATTERNS, ids=["match", "tilde", "wildcards"])
+def test_patterns_make_no_interpreters(httpd, section, name):
+    """Under PythonInterpPerDirective it is the pattern that names it, not what it matches."""
+    server = httpd(
+        f"""
+        PythonPath "sys.path + ['${{root}}']"
+        {section}
+            PythonInterpPerDirective On
+            SetHandler python-program
+            PythonHandler shown
+        </{section[1:].split()[0]}>
+        """,
+        {"shown.py": SHOW},
+    )
+    seen = {server.get(f"made-up-{n}.html").text.rpartition(" in ")[2] for n in range(5)}
+    assert seen == {name}
+
+
+@pytest.mark.parametrize("section", [section for section, _ in PATTERNS], ids=["match", "tilde", "wildcards"])
+def test_nothing_is_kept_of_what_a_pattern_matches(httpd, section):
+    """Handlers, filters and applications of <Location> with a pattern do not grow with the
+    URLs that clients make up."""
+    code = """
+        import gc
+        from mod_python import apache
+
+        def outputfilter(filter):
+            while (data := filter.read()) is not None:
+                if not data:
+                    break
+                filter.write(data)
+            if data is None:
+                filter.close()
+
+        def door(req):
+            req.add_handler("PythonFixupHandler", "shown::added")
+            return apache.OK
+
+        def added(req):
+            assert req.hlist.location == req.uri
+            return apache.OK
+
+        def application(environ, start_response):
+            start_response("200 OK", [("Content-Type", "text/plain")])
+            kept = [each for each in gc.get_objects() if isinstance(each, dict)]
+            return [str(sum(any("made-up-" in str(key) for key in list(each)) for each in kept)).encode()]
+        """
+    server = httpd(
+        f"""
+        PythonPath "sys.path + ['${{root}}']"
+        PythonOutputFilter shown PYTHON_SHOWN
+        {section}
+            SetHandler python-program
+            PythonAccessHandler shown::door
+            PythonHandler mod_python.wsgi
+            PythonOption mod_python.wsgi.application shown
+            SetOutputFilter PYTHON_SHOWN
+            PythonOutputFilter shown PYTHON_SHOWN
+        </{section[1:].split()[0]}>
+        """,
+        {"shown.py": code},
+    )
+    for n in range(10):
+        answer = server.get(f"made-up-{n}.html")
+        assert answer.status_code == 200
+    assert answer.text == "0"
+
+
 # Contexts
 
 

@@ -181,6 +181,7 @@ def test_silent(handlers, tmp_path):
     [
         ("/srv/none/", False, "no module named 'missing' in /srv/none/, nor on sys.path"),
         ("/here/", True, "on sys.path: <Location /here/> has no directory .* PythonPath"),
+        (None, True, "on sys.path: <Location> has no directory .* PythonPath"),
         (None, False, "on sys.path: outside any <Directory> .* PythonPath"),
     ],
 )
@@ -198,6 +199,23 @@ def test_module_that_lacks_another(handlers, tmp_path):
     with pytest.raises(ModuleNotFoundError, match="No module named 'no_such_module'") as caught:
         handler_of(handlers, tmp_path, "hello").resolve(REQUEST, True)
     assert caught.value.name == "no_such_module"
+
+
+def test_places_of_a_pattern_share_what_was_found(handlers, tmp_path, monkeypatch):
+    """Each has its own place; it is looked for once, and again when sys.path has changed."""
+    (tmp_path / "hello.py").write_text("def authenhandler(req): pass\n")
+    monkeypatch.syspath_prepend(tmp_path)
+    original = handlers.Handler("PythonAuthenHandler", "hello", None, True)
+    one = handlers.PlacedHandler(original, "/a.html")
+    function = one.resolve(REQUEST, False)
+    other = handlers.PlacedHandler(original, "/b.html")
+    assert (one.directory, other.directory) == ("/a.html", "/b.html")
+    assert other.direct is other.function is function and other.found_in.__name__ == "hello"
+    original.direct = None
+    assert one.direct is other.direct is None
+    missing = handlers.PlacedHandler(handlers.Handler("PythonAuthenHandler", "none", None, True), "/a.html")
+    with pytest.raises(ModuleNotFoundError, match=r"<Location /a\.html> has no directory"):
+        missing.resolve(REQUEST, False)
 
 
 def test_location_is_no_directory(handlers, tmp_path):
