@@ -58,10 +58,30 @@ class MissingArguments(TypeError):
         self.names = names
 
 
+#: Of defaults that refer to nothing else.
+_PLAIN = (str, bytes, int, bool, float, complex, type(None))
+
+
+def _bare(parameter: Parameter) -> Parameter:
+    """A parameter without its annotation, and without a default that is never passed on."""
+    default = parameter.default
+    if default is not Parameter.empty and parameter.kind is not Parameter.POSITIONAL_ONLY:
+        default = None
+    return parameter.replace(annotation=Parameter.empty, default=default)
+
+
 class Parameters:
     """What a callable takes."""
 
-    __slots__ = ("_all", "_bound", "_takes_rest", "names", "takes_fields", "takes_request_only")
+    __slots__ = (
+        "_all",
+        "_bound",
+        "_takes_rest",
+        "may_be_kept",
+        "names",
+        "takes_fields",
+        "takes_request_only",
+    )
 
     def __init__(self, parameters: Iterable[Parameter] = (), bound: str | None = None) -> None:
         """
@@ -73,7 +93,7 @@ class Parameters:
         self._bound = bound
         self._takes_rest = any(each.kind is Parameter.VAR_KEYWORD for each in listed)
         variable = (Parameter.VAR_KEYWORD, Parameter.VAR_POSITIONAL)
-        self._all = tuple(each for each in listed if each.kind not in variable)
+        self._all = tuple(_bare(each) for each in listed if each.kind not in variable)
         #: Of the parameters that have one, in order.
         self.names = tuple(each.name for each in self._all)
         #: Whether it takes anything but `req`, by position.
@@ -82,6 +102,10 @@ class Parameters:
             self.takes_fields = True
         #: Whether it is called with `req` alone.
         self.takes_request_only = self.names == ("req",) and not self.takes_fields
+        #: Whether it has nothing of the program's, which might lead to the function itself.
+        self.may_be_kept = all(
+            each.default is Parameter.empty or type(each.default) in _PLAIN for each in self._all
+        )
 
     def arguments(
         self, form: Mapping[str, Any], given: Mapping[str, Any]
@@ -199,7 +223,9 @@ def _known(
     parameters = cache.get(code)
     if parameters is None:
         bound = None if code is function else _first_of(code)
-        parameters = cache[code] = _inspect(function, bound)
+        parameters = _inspect(function, bound)
+        if parameters.may_be_kept:
+            cache[code] = parameters
     return parameters
 
 

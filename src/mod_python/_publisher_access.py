@@ -34,7 +34,9 @@ DEFAULT_REALM = "unknown"
 
 _ABSENT: Any = object()
 _CONSTANT = (bool, int, float, complex, str, bytes, type(None))
-_nested: "WeakKeyDictionary[Any, dict[str, Any]]" = WeakKeyDictionary()
+#: By function, what its body assigns, as _assigned() has it: no function, whose globals would
+#: keep the module, and so this one, for good.
+_nested: "WeakKeyDictionary[Any, dict[str, tuple[Any, bool]]]" = WeakKeyDictionary()
 
 
 class Gate:
@@ -187,7 +189,8 @@ def nested_in(thing: Any) -> dict[str, Any]:
         if nested is None:
             names = _locals(function.__code__).intersection(NAMES)
             nested = _nested[function] = {name: _evaluate(function, name) for name in names}
-        found = nested | found
+        if nested:
+            found = {name: _made(function, name, *each) for name, each in nested.items()} | found
     return found
 
 
@@ -219,8 +222,9 @@ def _locals(code: CodeType) -> set[str]:
     return {*code.co_varnames, *code.co_cellvars} - set(parameters)
 
 
-def _evaluate(function: FunctionType, name: str) -> Any:
-    """What the body assigns to a local variable: a constant, or a function."""
+def _evaluate(function: FunctionType, name: str) -> tuple[Any, bool]:
+    """What the body assigns to a local variable: a constant, or the code of a function, and
+    whether it is that."""
     made = _assigned(function.__code__, name)
     if made is None:
         raise TypeError(
@@ -230,14 +234,17 @@ def _evaluate(function: FunctionType, name: str) -> Any:
             f"the function runs; set {function.__name__}.{name} after the function instead"
         )
     value, is_function = made
-    if not is_function:
-        return value
-    if value.co_freevars:
+    if is_function and value.co_freevars:
         raise TypeError(
             f"{name} in the body of {function.__qualname__}() uses that function's variables "
             f"({', '.join(value.co_freevars)}), but runs before it: use the module's"
         )
-    return FunctionType(value, function.__globals__, name)
+    return made
+
+
+def _made(function: FunctionType, name: str, value: Any, is_function: bool) -> Any:
+    """The constant, or a function of that code."""
+    return FunctionType(value, function.__globals__, name) if is_function else value
 
 
 def _assigned(code: CodeType, name: str) -> tuple[Any, bool] | None:

@@ -357,6 +357,33 @@ def test_changed_modules_are_reloaded(httpd):
     assert site.get("other").text == "a module"
 
 
+def test_replaced_modules_are_freed(httpd):
+    """Whatever the publisher has found out about their functions."""
+    code = """
+        import gc, sys, weakref
+
+        class Kind: pass
+
+        sys.of_test = [*getattr(sys, "of_test", ()), weakref.ref(Kind)]
+
+        def render(text="x"): return text
+
+        def show(req, how=render, /, *, kind: Kind = Kind(), by: "str" = render):
+            def __auth__(req, user, password): return True
+            __access__ = 1
+            return by(how(str(kind is not None)))
+
+        def kept():
+            gc.collect()
+            return str(sum(each() is not None for each in sys.of_test))
+        """
+    site = httpd.site("SetHandler python-program\nPythonHandler mod_python.publisher", {"page.py": code})
+    for n in range(4):
+        site.write("page.py", code + f"\n        # {'x' * n}")
+        assert site.get("page/show", auth=("eggs", "spam")).text == "True"
+        assert site.get("page/kept").text == "1"
+
+
 def test_globals_may_change(httpd):
     """What a name stands for is looked up at each request."""
     site = httpd.site(

@@ -234,6 +234,45 @@ def test_nothing_keeps_a_function(calls):
     assert reference() is None
 
 
+def with_default(own):
+    def page(req, name=own):
+        return name
+
+    return page
+
+
+def with_positional_default(own):
+    def page(req, name=own, /):
+        return name
+
+    return page
+
+
+def with_annotation(own):
+    def page(req, name: own) -> own:
+        return name
+
+    return page
+
+
+@pytest.mark.parametrize("is_instance", [False, True])
+@pytest.mark.parametrize("make", [with_default, with_positional_default, with_annotation], ids=name_of)
+def test_what_a_function_leads_to_does_not_keep_it(calls, make, is_instance):
+    """Defaults and annotations are the module's own, which has the function."""
+
+    class Own:
+        pass
+
+    own = Own() if is_instance else Own
+    page = own.page = make(own)
+    positional, _ = calls.parameters_of(page).arguments({}, {"req": 1, "name": 2})
+    assert positional[0] == 1
+    reference = weakref.ref(page)
+    del page, own, Own
+    gc.collect()
+    assert reference() is None
+
+
 def test_results_that_can_be_awaited_are(calls):
     """A coroutine, and any object with __await__."""
 

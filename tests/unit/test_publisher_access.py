@@ -5,7 +5,9 @@
 
 import base64
 import functools
+import gc
 import types
+import weakref
 
 import pytest
 
@@ -377,6 +379,17 @@ def test_nested_in_what_a_class_decorates(enter):
     assert enter(Decorated(constant_true))[0] == PASSED
     assert enter(Decorated(nested_function))[0] == UNAUTHORIZED
     assert enter(Decorated(constant_true))[0] == PASSED
+
+
+def test_nothing_keeps_a_function(enter):
+    """What is nested in its body has its globals, which have it."""
+    names = {}
+    exec("def page(req):\n    def __auth__(req, user, password):\n        return page", names)
+    assert enter(names["page"], authorization=EGGS)[0] == PASSED
+    reference = weakref.ref(names["page"])
+    del names
+    gc.collect()
+    assert reference() is None
 
 
 def test_nested_realm(enter):
