@@ -23,7 +23,7 @@ def is_user(users: Mapping[object, object], name: str, password: str) -> bool:
     A name that is unknown takes as long as a wrong password.
 
     Args:
-        users: By name, str or bytes: the password, or its hash, likewise.
+        users: By name, str: the password, or its hash, str or bytes.
         name: ISO-8859-1.
         password: ISO-8859-1.
     """
