@@ -10,6 +10,7 @@ import random
 import re
 import secrets
 import time
+import urllib.parse
 from typing import TYPE_CHECKING, Any, ClassVar, TypedDict
 
 import _apache
@@ -40,6 +41,9 @@ DFT_TIMEOUT = 1800
 DFT_LOCK = True
 #: Old sessions are removed after one request in so many.
 CLEANUP_CHANCE = 1000
+
+#: What browsers do not encode in a path (WHATWG URL, path percent-encode set).
+_SENT_AS_THEY_ARE = "/!$&'()*+,:=@[]|~"
 
 _is_sid = re.compile("[0-9a-f]{32}").fullmatch
 
@@ -280,7 +284,8 @@ class BaseSession(dict[Any, Any]):
 
 
 class MemorySession(BaseSession):
-    """Sessions in the memory of this interpreter of this process."""
+    """Sessions in the memory of this interpreter of this process: the values themselves, not
+    copies."""
 
     #: Records by session id. Single operations of a dict are atomic.
     sdict: ClassVar[dict[str, Record]] = {}
@@ -321,7 +326,8 @@ def _clean_memory(sdict: dict[str, Record]) -> None:
 
 
 def _path_of(req: "_apache.mp_request") -> str:
-    """The path of the handler's directory as browsers see it; "/" where that is none."""
+    """The path of the handler's directory as browsers send it, which is what they compare;
+    "/" where that is none."""
     handler = req._running
     if handler is None or handler.is_location or handler.directory is None:
         return "/"
@@ -329,7 +335,9 @@ def _path_of(req: "_apache.mp_request") -> str:
     if not handler.directory.startswith(root):
         return "/"
     path = "/" + handler.directory[len(root) :].rstrip("/")
-    return path if path != "/" and (req.uri + "/").startswith(path + "/") else "/"
+    if path == "/" or ";" in path or not (req.uri + "/").startswith(path + "/"):
+        return "/"  # browsers send ";" as it is, and cookies cannot have it
+    return urllib.parse.quote(path, safe=_SENT_AS_THEY_ARE, errors="surrogateescape")
 
 
 @functools.cache

@@ -1,6 +1,8 @@
 """LATER, section 8: sessions, in each of the stores that come with Python."""
 
+import os
 import re
+import urllib.parse
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -310,6 +312,46 @@ def test_options(httpd, names, expected):
     )
     assert name == "FileSession"
     assert re.match(expected, sent)
+
+
+COUNTED = """
+    from mod_python import apache, Session
+
+    def handler(req):
+        session = Session.MemorySession(req)
+        session["visits"] = session.get("visits", 0) + 1
+        session.save()
+        req.write(str(session["visits"]))
+        return apache.OK
+    """
+
+
+@pytest.mark.parametrize(
+    ("name", "sent"),
+    [
+        ("a b", "a%20b"),
+        ("größe", "gr%C3%B6%C3%9Fe"),
+        ("日本", "%E6%97%A5%E6%9C%AC"),
+        ("50%", "50%25"),
+        ("it's-[1]~(x)+,@=:!$&*", "it's-[1]~(x)+,@=:!$&*"),
+        ("a;b", None),
+        (os.fsdecode(b"\xff"), "%FF"),
+    ],
+    ids=ascii,
+)
+def test_path_is_as_browsers_send_it(httpd, name, sent):
+    """The cookie comes back, and the session with it."""
+    server = httpd("", {})
+    site = server.site()
+    (site.directory / name).mkdir()
+    site.write(f"{name}/.htaccess", "SetHandler python-program\nPythonHandler counted\n")
+    site.write(f"{name}/counted.py", COUNTED)
+    path = f"{urllib.parse.quote(name.encode('utf-8', 'surrogateescape'))}/x"
+    answer = site.get(path)
+    assert answer.text == "1"
+    cookie = answer.headers["Set-Cookie"]
+    assert re.search("path=([^;]*)", cookie)[1] == (f"{site.prefix}{sent}" if sent else "/")
+    assert site.get(path, headers={"Cookie": cookie.partition(";")[0]}).text == "2"
 
 
 def test_path_of_a_location(httpd):
