@@ -4,6 +4,7 @@ import os
 import re
 import sys
 import sysconfig
+import tempfile
 from dataclasses import replace
 from pathlib import Path
 
@@ -99,3 +100,25 @@ def test_environment_that_the_children_cannot_read(httpd, home):
     assert match, text
     assert match[1] == match[2]
     assert Path(match[1]).resolve() == private
+
+
+def test_subprocess_that_was_imported_early(httpd):
+    """Where a .pth file or sitecustomize has imported it, programs begin with no signal blocked
+    all the same."""
+    with tempfile.TemporaryDirectory() as directory:
+        Path(directory).chmod(0o755)
+        (Path(directory) / "sitecustomize.py").write_text("import subprocess\n")
+        server = httpd(environ=(("PYTHONPATH", directory),))
+        code = """
+            import subprocess, sys
+            assert "sitecustomize" in sys.modules
+            with subprocess.Popen(["sleep", "60"], close_fds=False) as one, subprocess.Popen(["sleep", "60"]) as two:
+                one.terminate()
+                two.terminate()
+                try:
+                    return one.wait(5), two.wait(5)
+                finally:
+                    one.kill()
+                    two.kill()
+            """
+        assert server.run(code) == [-15, -15]
