@@ -16,8 +16,9 @@ _SECRET = (
 _SECRET_NAME = re.compile(_SECRET, re.IGNORECASE)
 #: A field of a URL or of a form with such a name.
 _SECRET_FIELD = re.compile(rf"([\w.-]*(?:{_SECRET})[\w.-]*)=([^&;\s\"']+)", re.IGNORECASE)
-#: user:password@ in a URL.
-_USER_INFO = re.compile(r"(\w+://[^/\s:@]*):[^/\s@]+@")
+#: user:password@ in a URL. Either may have "@" in it, and a password anything, though it should
+#: not; what follows the colon may also be a port.
+_USER_INFO = re.compile(r"(\w+://[^/\s:]*):(?!\d{1,5}/)\S+@")
 _BEARER = re.compile(r"\b(Basic|Bearer|Digest)\s+[\w+/=.~-]{6,}", re.IGNORECASE)
 
 _STYLE = """

@@ -12,6 +12,9 @@ CONFIG = """
         PythonOption colour blue
         PythonOption db.secret hunter3
         PythonOption database "postgres://me:hunter4@db/x"
+        PythonOption cache "redis://me:p@hunter11@cache/0"
+        PythonOption mail "smtp://me@example.org:p/hunter12?#@relay/"
+        PythonOption service "http://service:8080/~me@home"
     </Directory>
     <Directory "${htdocs}/off">
         PythonDebug Off
@@ -55,7 +58,15 @@ def test_credentials_are_masked(server):
     answer = server.get("x?token=hunter10&page=3", headers=SECRETS)
     assert answer.status_code == 200
     assert "hunter" not in answer.text and "aHVudGVy" not in answer.text
-    for kept in ("page=3", "postgres://me:", "example.com", "DATABASE_PASSWORD", "X-Api-Key"):
+    for kept in (
+        "page=3",
+        "postgres://me:",
+        "example.com",
+        "DATABASE_PASSWORD",
+        "X-Api-Key",
+        "@cache/0",
+        "service:8080/~me@home",
+    ):
         assert kept in answer.text, kept
 
 
