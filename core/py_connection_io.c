@@ -24,15 +24,13 @@ static conn_rec *protocol_record(mp_connection *self)
 static PyObject *raise_read_error(apr_status_t rv)
 {
     const char *text = "Read failed, client closed connection.";
-    int number = rv > 0 && rv < APR_OS_START_ERROR ? rv : ECONNRESET;
 
     if (APR_STATUS_IS_TIMEUP(rv)) {
-        number = ETIMEDOUT;
         text = "Read failed: nothing came for as long as Timeout allows";
     } else if (rv == APR_ECONNABORTED) {
         text = "Read failed: the server is stopping";
     }
-    return mp_raise_os_error(number, text, 0);
+    return mp_raise_connection_error(rv, ECONNRESET, text);
 }
 
 /* Waits for data; 1 if there is some, 0 at the end, -1 with an exception. The end is
@@ -149,7 +147,7 @@ static PyObject *connection_write(PyObject *op, PyObject *object)
     mp_blocking_end(&blocking);
     PyBuffer_Release(&view);
     if (rv != APR_SUCCESS) {
-        return mp_raise_write_error(rv, "Write failed, client closed connection.");
+        return mp_raise_connection_error(rv, EPIPE, "Write failed, client closed connection.");
     }
     Py_RETURN_NONE;
 }

@@ -97,3 +97,8 @@ PyObject *mp_raise_write_error(apr_status_t rv, const char *text)
     /* AP_FILTER_ERROR: a filter failed, has logged that and answered. */
     return mp_raise_os_error(errno_of(rv, EPIPE), text, rv == AP_FILTER_ERROR ? rv : 0);
 }
+
+PyObject *mp_raise_connection_error(apr_status_t rv, int fallback, const char *text)
+{
+    return mp_raise_os_error(errno_of(rv, fallback), text, DONE);
+}

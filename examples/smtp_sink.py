@@ -92,7 +92,7 @@ class Session:
         while True:
             part = self.conn.readline(LONGEST_LINE)  # a line, or a part of a longer one
             if not part:
-                raise ConnectionResetError("the client left amid a mail")
+                continue  # the client left amid a mail: the next read raises ConnectionResetError
             starts_line = end == b"\r\n"
             if starts_line and part == b".\r\n":
                 return b"".join(parts) if size <= LONGEST_MAIL else None

@@ -130,8 +130,10 @@ def report_filter(
 
 
 def report_connection(handler: "Handler", error: BaseException, is_resolved: bool) -> None:
-    """Log what ended a connection handler; that the client has gone is no error."""
-    if isinstance(error, OSError) and is_resolved:
+    """Log what ended a connection handler; that the client has gone is no error, an OSError
+    of the handler's own is one."""
+    # As conn.read() and conn.write() leave it.
+    if isinstance(error, OSError) and "_mp_status" in vars(error):
         _apache._log(f"KK0108: {handler}: {_summary(error)}", _apache.APLOG_INFO)
     else:
         code = _code_of(error, is_resolved)

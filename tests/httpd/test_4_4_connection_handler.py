@@ -283,6 +283,8 @@ def test_result(httpd, result):
         ("import sys; sys.exit(3)", "SystemExit"),
         ("fail(conn)", "RecursionError"),
         ("raise KeyboardInterrupt", "KeyboardInterrupt"),
+        ("open('/nonexistent')", "FileNotFoundError"),
+        ("raise TimeoutError('of a database')", "TimeoutError"),
     ],
 )
 def test_exception(httpd, statement, kind):
