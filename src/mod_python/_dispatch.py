@@ -279,7 +279,7 @@ def _call(req: _apache.mp_request, handler: Handler, flags: int, python_path: st
         result = function(req) if not flags & FLAG_PDB else _debug(function, req)
     except BaseException as error:
         return _status_of_error(req, handler, flags, error, function is not None)
-    if result.__class__ is int and -3 < result < 600 and not 0 < result < 100:
+    if type(result) is int and -3 < result < 600 and not 0 < result < 100:
         return result
     return _status_of_result(req, handler, flags, result)
 
@@ -290,7 +290,7 @@ def _status_of_result(req: _apache.mp_request, handler: Handler, flags: int, res
         return OK
     try:
         return _status_from(result)
-    except BadResult as error:
+    except BaseException as error:  # a result's own methods may raise anything
         return _errors.report(req, handler, error, bool(flags & FLAG_DEBUG), True)
 
 
@@ -316,16 +316,24 @@ def _status_from(result: object) -> int:
         if result in (OK, DECLINED, DONE) or 100 <= result < 600:
             return int(result)
         raise BadResult(
-            f"returned {result!r}, which is no HTTP status: return apache.OK, "
+            f"returned {_shown(result)}, which is no HTTP status: return apache.OK, "
             "DECLINED, DONE or an apache.HTTP_* constant"
         )
-    if result.__class__.__name__ == "coroutine":
+    if type(result).__name__ == "coroutine":
         result.close()  # type: ignore[attr-defined]
         raise BadResult("is an async function: a handler is called, not awaited; use asyncio.run() in it")
     raise BadResult(
-        f"returned {result!r:.100}, not a status: end it with 'return apache.OK', or "
+        f"returned {_shown(result)}, not a status: end it with 'return apache.OK', or "
         "DECLINED, DONE or an apache.HTTP_* constant"
     )
+
+
+def _shown(result: object) -> str:
+    """A result, or its type, for the log."""
+    try:
+        return f"{result!r:.100}"
+    except Exception:
+        return f"a {type(result).__qualname__}"
 
 
 def _status_from_exception(req: _apache.mp_request, returned: SERVER_RETURN) -> int:
@@ -393,15 +401,22 @@ def run_connection(conn: _apache.mp_conn, handler: Handler, flags: int, python_p
         function = handler.resolve(conn, bool(flags & FLAG_RELOAD))
         if function is None:
             return DECLINED
-        result = function(conn)
-        return result if isinstance(result, int) else OK
-    except SERVER_RETURN as returned:
-        return int(returned.args[0]) if returned.args else OK
+        return _end_of_connection(function(conn))
     except BaseException as error:
+        try:
+            if isinstance(error, SERVER_RETURN):
+                return _status_from(error.args[0]) if error.args else OK
+        except BaseException as worse:
+            error = worse
         _errors.report_connection(handler, error, function is not None)
         return OK
     finally:
         _scope.leave(before)
+
+
+def _end_of_connection(result: object) -> int:
+    """What a connection handler's result comes to."""
+    return DECLINED if isinstance(result, int) and result == DECLINED else OK
 
 
 # Time

@@ -260,7 +260,7 @@ def test_return_closes(httpd):
             assert connection.read_all() == b"spam\n"
 
 
-@pytest.mark.parametrize("result", ["apache.OK", "None", "'spam'", "500", "apache.DONE", "True"])
+@pytest.mark.parametrize("result", ["apache.OK", "None", "'spam'", "500", "apache.DONE", "True", "10**30"])
 def test_result(httpd, result):
     """Whatever it returns but DECLINED, the connection is over."""
     code = f"""
@@ -305,6 +305,23 @@ def test_exception(httpd, statement, kind):
         assert connection.read_all() == b"spam\n"
     record = server.expect_log("KK0101: PythonConnectionHandler spam: ")
     assert record.level == "error" and kind in record.message
+
+
+@pytest.mark.parametrize("value", ["'x'", "10**30", "None"])
+def test_server_return_of_no_status(httpd, value):
+    """It is logged as that, and closes the connection."""
+    code = f"""
+        from mod_python import apache
+
+        def connectionhandler(conn):
+            if conn.readline():
+                raise apache.SERVER_RETURN({value})
+        """
+    server = httpd(LIB, {"lib/spam.py": code})
+    with server.connect() as connection:
+        connection.send(b"spam\n")
+        assert connection.read_all() == b""
+    server.expect_log("KK0102: PythonConnectionHandler spam: returned .*, (which is no|not a) ")
 
 
 def test_vanishing_client(httpd):

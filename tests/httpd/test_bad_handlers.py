@@ -16,6 +16,14 @@ BAD = {
     "returns 9999": ("def handler(req):\n    return 9999", "KK0102: PythonHandler bad.*9999"),
     "returns -7": ("def handler(req):\n    return -7", "KK0102: PythonHandler bad.*-7"),
     "returns 10**30": ("def handler(req):\n    return 10**30", "KK0102: PythonHandler bad"),
+    "returns the unprintable": (
+        "class E:\n    def __repr__(self): 1 / 0\ndef handler(req):\n    return E()",
+        "KK0102: PythonHandler bad.*returned a E, not",
+    ),
+    "returns what has no class": (
+        "class E:\n    __class__ = property(lambda self: 1 / 0)\ndef handler(req):\n    return E()",
+        "KK010[12]: PythonHandler bad",
+    ),
     "returns 0.0": ("def handler(req):\n    return 0.0", "KK0102: PythonHandler bad.*0.0"),
     "recurses": ("def handler(req):\n    return handler(req)", "KK0101: PythonHandler bad.*RecursionError"),
     "is missing": ("x = 1", "KK0103: PythonHandler bad.*contains no 'handler'"),
