@@ -8,7 +8,8 @@ PATH = "import sys\nreturn sys.path"
 def test_replaces_the_path(httpd):
     """The list given replaces sys.path; the handler's directory still comes first."""
     server = httpd()
-    plain = server.run(PATH)
+    # Of an interpreter of its own: another's is as long as there were tests before.
+    plain = server.run(PATH, config="PythonInterpreter path0")
     path = server.run(
         PATH,
         config=f"PythonPath \"['/given/one', '/given/two'] + {plain!r}\"\nPythonInterpreter path1",

@@ -20,7 +20,8 @@ def application(environ, start_response):
 @pytest.mark.parametrize("validated", [False, True])
 def test_environ(httpd, validated):
     """CGI's variables, all of them plain str, and WSGI's."""
-    site = site_of(httpd, SHOW, validated=validated)
+    # In an interpreter of its own: where scripts of CGI run, sys.stderr is another.
+    site = site_of(httpd, SHOW, validated=validated, config="PythonInterpreter environ\n")
     environ = site.post("a%20b/c?q=1&r=%20", content=b"body", headers={"X-One": "1", "Content-Type": "t/x"})
     found = environ.json()
     assert found["REQUEST_METHOD"] == "POST"
