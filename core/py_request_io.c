@@ -37,13 +37,40 @@ static int get_flush(PyObject *const *args, Py_ssize_t count, PyObject *names)
     return count + named == 2 ? PyObject_IsTrue(args[1]) : 1;
 }
 
+/* Writes what view has, and releases it; new reference to None, or NULL with an exception. */
+static PyObject *write_view(mp_request *self, request_rec *r, Py_buffer *view, int flush)
+{
+    mp_body_out *out = &self->context->out;
+    mp_blocking blocking;
+
+    if (out->has_limit && out->queued + (apr_off_t)view->len > out->limit) {
+        PyErr_Format(PyExc_ValueError,
+                     "write() of %zd bytes would exceed the Content-Length that start_response() "
+                     "was given: %lld, of which %lld are written",
+                     view->len, (long long)out->limit, (long long)out->queued);
+        PyBuffer_Release(view);
+        return NULL;
+    }
+    if (!flush && mp_body_fits(r, out, (apr_size_t)view->len)) {
+        mp_body_gather(r, out, view->buf, (apr_size_t)view->len);
+        PyBuffer_Release(view);
+        Py_RETURN_NONE;
+    }
+    mp_blocking_begin(&blocking, self->context->conn);
+    apr_status_t rv = mp_body_write(r, out, view->buf, (apr_size_t)view->len, flush);
+    mp_blocking_end(&blocking);
+    PyBuffer_Release(view);
+    if (rv != APR_SUCCESS) {
+        return mp_raise_write_error(rv, MP_WRITE_FAILED);
+    }
+    Py_RETURN_NONE;
+}
+
 static PyObject *request_write(PyObject *op, PyObject *const *args, Py_ssize_t count,
                                PyObject *names)
 {
     mp_request *self = (mp_request *)op;
     request_rec *r;
-    mp_body_out *out;
-    mp_blocking blocking;
     Py_buffer view;
     int flush = get_flush(args, count, names);
 
@@ -55,28 +82,69 @@ static PyObject *request_write(PyObject *op, PyObject *const *args, Py_ssize_t c
         PyBuffer_Release(&view);
         return NULL;
     }
-    out = &self->context->out;
-    if (out->has_limit && out->queued + (apr_off_t)view.len > out->limit) {
-        PyErr_Format(PyExc_ValueError,
-                     "write() of %zd bytes would exceed the Content-Length that start_response() "
-                     "was given: %lld, of which %lld are written",
-                     view.len, (long long)out->limit, (long long)out->queued);
+    return write_view(self, r, &view, flush);
+}
+
+/* Characters at the end of a page in which "</html>" is looked for, as in publisher.py. */
+#define END_OF_PAGE 100
+
+/* text: a str that is ready. */
+static int is_html(PyObject *text)
+{
+    static const char tag[] = "</html>";
+    const int kind = PyUnicode_KIND(text);
+    const void *data = PyUnicode_DATA(text);
+    Py_ssize_t size = PyUnicode_GET_LENGTH(text);
+
+    for (Py_ssize_t i = size > END_OF_PAGE ? size - END_OF_PAGE : 0; size - i >= 7; i++) {
+        int length = 0;
+        while (length < 7) {
+            Py_UCS4 c = PyUnicode_READ(kind, data, i + length);
+            if ((c >= 'A' && c <= 'Z' ? c + ('a' - 'A') : c) != (Py_UCS4)tag[length]) {
+                break;
+            }
+            length++;
+        }
+        if (length == 7) {
+            return 1;
+        }
+    }
+    return 0;
+}
+
+/* The usual response of the publisher in one call: _publish() in publisher.py has the rest. */
+PyDoc_STRVAR(write_page_doc, "_write_page($self, text, /)\n--\n\n\
+Write a page without flushing, as text/html if it ends in \"</html>\", or so, else as\n\
+text/plain, unless content_type was assigned. False, and nothing is done, for other data than\n\
+a str that can be sent as UTF-8.");
+
+static PyObject *request_write_page(PyObject *op, PyObject *text)
+{
+    mp_request *self = (mp_request *)op;
+    request_rec *r;
+    Py_buffer view;
+
+    if (!PyUnicode_CheckExact(text)) {
+        Py_RETURN_FALSE;
+    }
+    if (mp_data_from_object(text, &view, "_write_page()") != 0) {
+        if (!PyErr_ExceptionMatches(PyExc_UnicodeEncodeError)) {
+            return NULL;
+        }
+        PyErr_Clear();
+        Py_RETURN_FALSE;
+    }
+    if (!(r = mp_request_record(self))) {
         PyBuffer_Release(&view);
         return NULL;
     }
-    if (!flush && mp_body_fits(r, out, (apr_size_t)view.len)) {
-        mp_body_gather(r, out, view.buf, (apr_size_t)view.len);
-        PyBuffer_Release(&view);
-        Py_RETURN_NONE;
+    if (!self->context->content_type_set) {
+        ap_set_content_type(r, is_html(text) ? "text/html" : "text/plain");
+        self->context->content_type_set = 1;
     }
-    mp_blocking_begin(&blocking, self->context->conn);
-    apr_status_t rv = mp_body_write(r, out, view.buf, (apr_size_t)view.len, flush);
-    mp_blocking_end(&blocking);
-    PyBuffer_Release(&view);
-    if (rv != APR_SUCCESS) {
-        return mp_raise_write_error(rv, MP_WRITE_FAILED);
-    }
-    Py_RETURN_NONE;
+    PyObject *written = write_view(self, r, &view, 0);
+    Py_XDECREF(written);
+    return written ? Py_NewRef(Py_True) : NULL;
 }
 
 PyDoc_STRVAR(flush_doc, "flush($self, /)\n--\n\n\
@@ -388,6 +456,7 @@ static PyObject *request_discard_output(PyObject *op, PyObject *unused)
 
 PyMethodDef mp_request_io[] = {
     {"write", (PyCFunction)(void (*)(void))request_write, METH_FASTCALL | METH_KEYWORDS, write_doc},
+    {"_write_page", request_write_page, METH_O, write_page_doc},
     {"flush", request_flush, METH_NOARGS, flush_doc},
     {"sendfile", (PyCFunction)(void (*)(void))request_sendfile, METH_VARARGS | METH_KEYWORDS,
      sendfile_doc},

@@ -45,6 +45,7 @@ __all__ = [
     "import_module",
     "load",
     "load_file",
+    "loaded_file",
     "path_generation",
     "path_without_handlers",
     "set_path",
@@ -164,6 +165,12 @@ def load_file(path: str, reload: bool = True) -> ModuleType:
             raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), path)
         label = _label_of_file(path)
     return _get(label, reload)
+
+
+def loaded_file(path: str) -> ModuleType | None:
+    """The module of this very file, if it was loaded, whether or not the file has changed."""
+    loaded = _loaded.get(_module_names.labels.get(path, ""))
+    return None if loaded is None else loaded.module
 
 
 def import_module(

@@ -41,10 +41,9 @@ END_OF_PAGE = 100
 MOST_PAGES = 4096
 LONGEST_KEPT = 256
 
-#: req.filename and req.path_info.
-_Key = tuple[str | None, str | None]
-
 FLAG_RELOAD = 1  # as in _dispatch
+
+OK = apache.OK
 
 
 def handler(req: Any) -> int:
@@ -58,14 +57,17 @@ def handler(req: Any) -> int:
         SERVER_RETURN: For other refusals.
         Exception: What the program raises.
     """
-    if req.method not in METHODS:
-        req.allow_methods(METHODS, reset=1)
-        return apache.HTTP_METHOD_NOT_ALLOWED
-    found = _load(req)
-    if found is None:
-        return apache.HTTP_NOT_FOUND
-    module, page = found
-    req._make_form = _make_form
+    page = req._kept_page(_pages, _make_form)
+    module = None if page is None else _importer.loaded_file(page.path)
+    if module is None:
+        if req.method not in METHODS:
+            req.allow_methods(METHODS, reset=1)
+            return apache.HTTP_METHOD_NOT_ALLOWED
+        found = _load(req)
+        if found is None:
+            return apache.HTTP_NOT_FOUND
+        module, page = found
+        req._make_form = _make_form
     try:
         plain = page.plain_function(module)
         gate = None
@@ -77,12 +79,13 @@ def handler(req: Any) -> int:
             result = plain[0](req)
         else:
             result = _call(req, *plain)
-        if result.__class__ is not str:
+        if type(result) is not str:
             result = _result(req, settled(result) if gate is None else result, gate)
     except MissingArguments as missing:
         return _bad_request(req, missing.names)
-    _publish(req, result)
-    return apache.OK
+    if not req._write_page(result):
+        _publish(req, result)
+    return OK
 
 
 # The module
@@ -93,12 +96,12 @@ class _Page:
 
     __slots__ = ("_key", "_known", "names", "path")
 
-    def __init__(self, path: str, names: list[str], key: "_Key | None") -> None:
+    def __init__(self, path: str, names: list[str], key: bytes | None) -> None:
         """
         Args:
             path: The module's file.
             names: Those that lead to the object.
-            key: Under which it may be kept, if it may.
+            key: Under which it may be kept, if it may: req._page_key().
         """
         self.path = path
         self.names = names
@@ -114,7 +117,7 @@ class _Page:
         function = reference()
         if function is None:
             return None
-        members = vars(module)
+        members = module.__dict__
         if members.get(self.names[0]) is not function or function.__dict__:
             return None
         if "__auth__" in members or "__access__" in members or "__all__" in members:
@@ -137,7 +140,7 @@ def _nothing() -> Any:
     """A reference to what has gone."""
 
 
-_pages: dict[_Key, _Page] = {}
+_pages: dict[bytes, _Page] = {}
 
 
 def _load(req: Any) -> "tuple[ModuleType, _Page] | None":
@@ -147,7 +150,7 @@ def _load(req: Any) -> "tuple[ModuleType, _Page] | None":
         SERVER_RETURN: HTTP_FORBIDDEN: Apache follows no symbolic links there.
     """
     reload = bool(req._flags & FLAG_RELOAD)
-    key = (req.filename, req.path_info)
+    key = req._page_key()
     page = _pages.get(key)
     # What kept it had perhaps other options, or the file was no link then.
     if page is not None and may_follow(page.path, req._allow_options):
@@ -157,16 +160,17 @@ def _load(req: Any) -> "tuple[ModuleType, _Page] | None":
             if os.path.exists(page.path):
                 raise  # it is the module that misses a file
             _pages.pop(key, None)
-    page = _locate(req, *key)
+    page = _locate(req, key)
     return (_importer.load_file(page.path, reload), page) if page else None
 
 
-def _locate(req: Any, filename: str | None, path_info: str | None) -> _Page | None:
+def _locate(req: Any, key: bytes) -> _Page | None:
     """The page that a request is for.
 
     Raises:
         SERVER_RETURN: HTTP_FORBIDDEN: Apache follows no symbolic links there.
     """
+    filename, path_info = req.filename, req.path_info
     if not filename:
         return None
     choices = candidates(filename, _extensions(req))
@@ -179,7 +183,7 @@ def _locate(req: Any, filename: str | None, path_info: str | None) -> _Page | No
             # Behind the first choice another file may come; a client's long names are not kept.
             is_lasting = not first and len(path_info or "") <= LONGEST_KEPT
             names = first + split(path_info)
-            return _Page(path, names or [DEFAULT], (filename, path_info) if is_lasting else None)
+            return _Page(path, names or [DEFAULT], key if is_lasting else None)
     return None
 
 
@@ -252,7 +256,7 @@ def _bad_request(req: Any, names: list[str]) -> int:
 
 
 def _publish(req: Any, result: Any) -> None:
-    """Send a result, without flushing."""
+    """Send a result, without flushing; req._write_page() does the same for the usual str."""
     if result is None:
         return
     is_bytes = isinstance(result, BYTES)

@@ -293,6 +293,64 @@ def test_content_type(server):
         assert server.get(f"set/pages/{path}").headers.get("Content-Type") == content_type, path
 
 
+ENDS = {
+    "last": "x" * 500 + "</html>",
+    "first": "</html>" + "x" * 93,
+    "too-early": "</html>" + "x" * 94,
+    "half": "<" * 120 + "/html>" + "</htm",
+    "case": "</HtMl>",
+    "of-two-bytes": "\u017e" * 300 + "</HTML>" + "\u017e" * 93,
+    "of-two-bytes-too-early": "\u017e" * 300 + "</HTML>" + "\u017e" * 94,
+    "of-four-bytes": "\U0001f40d" * 300 + "</html>" + "\U0001f40d" * 93,
+    "alike": "</h\uff54ml></\u0125tml>\u212a",
+    "short": "html>",
+    "empty": "",
+}
+
+
+@pytest.mark.parametrize("kind", ["str", "type('Text', (str,), {})"])
+def test_what_is_html(httpd, kind):
+    """A page with "</html>" among its last hundred characters; for others than plain str too."""
+    site = httpd.site(
+        "SetHandler python-program\nPythonHandler mod_python.publisher",
+        {"page.py": f"ENDS = {ENDS!a}\nKind = {kind}\ndef show(req): return Kind(ENDS[req.args])\n"},
+    )
+    for name, text in ENDS.items():
+        answer = site.get(f"page/show?{name}")
+        expected = "text/html" if "</html>" in text[-100:].lower() else "text/plain"
+        assert (answer.headers["Content-Type"], answer.content) == (expected, text.encode()), name
+
+
+def test_known_pages(httpd):
+    """What is found before, where changed files are not noticed, is treated as what is new."""
+    site = httpd.site(
+        "PythonAutoReload Off\nSetHandler python-program\nPythonHandler mod_python.publisher",
+        {
+            "page.py": """
+                def show(req): return req.method + " " + req.form.getfirst("a", "nothing")
+                def echo(req): return req.form["a"]
+                def none(req): return None
+                def data(req): return b"data"
+                def later(req): return lambda req, a: "later " + a
+                """
+        },
+    )
+    for _ in range(3):
+        assert site.get("page/show").text == "GET nothing"
+        assert site.get("page/show?a=1").text == "GET 1"
+        assert site.get("page/show?a=1&a=2").text == "GET 1"
+        assert site.post("page/show", data={"a": "2"}).text == "POST 2"
+        assert site.head("page/show").headers["Content-Length"] == str(len("HEAD nothing"))
+        assert site.request("PUT", "page/show").status_code == 405
+        assert "GET" in site.request("DELETE", "page/show").headers["Allow"]
+        assert site.get("page/echo?a=%ff%c3%a9").content == b"\xff\xc3\xa9"
+        assert site.get("page/none").content == b""
+        assert site.get("page/data").content == b"data"
+        assert site.get("page/later?a=b").text == "later b"
+        assert site.get("page/later").status_code == 400
+        assert site.get("page/show/more").status_code == 404
+
+
 def test_bytes(server):
     """Go unchanged."""
     assert server.get("set/pages/BYTES").content == bytes(range(256))
@@ -384,10 +442,11 @@ def test_replaced_modules_are_freed(httpd):
         assert site.get("page/kept").text == "1"
 
 
-def test_globals_may_change(httpd):
+@pytest.mark.parametrize("reload", ["On", "Off"])
+def test_globals_may_change(httpd, reload):
     """What a name stands for is looked up at each request."""
     site = httpd.site(
-        "SetHandler python-program\nPythonHandler mod_python.publisher",
+        f"PythonAutoReload {reload}\nSetHandler python-program\nPythonHandler mod_python.publisher",
         {
             "page.py": """
                 def show(): return "one"

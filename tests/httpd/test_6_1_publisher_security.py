@@ -241,11 +241,13 @@ def test_links_are_followed_as_options_say(server):
     assert server.get("set/owned/link/page").text == "page"
 
 
-def test_links_are_followed_as_options_of_each_request_say(httpd):
+@pytest.mark.parametrize("reload", ["On", "Off"])
+def test_links_are_followed_as_options_of_each_request_say(httpd, reload):
     """That one request might follow a link, or that there was none, is not the next one's leave."""
     options = '<Location "/other">\nOptions -FollowSymLinks\n</Location>\n'
     directory = (
         '<Directory "${htdocs}/links">\nSetHandler python-program\nPythonHandler mod_python.publisher\n'
+        f"PythonAutoReload {reload}\n"
     )
     server = httpd(
         f'{directory}</Directory>\nAlias "/other" "${{htdocs}}/links"\n{options}',
