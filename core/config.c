@@ -82,6 +82,9 @@ static apr_table_t *merge_options(apr_pool_t *pool, const mp_dir_config *base,
     if (!add->removed_options && (!add->options || apr_is_empty_table(add->options))) {
         return base->options;
     }
+    if (!add->removed_options && (!base->options || apr_is_empty_table(base->options))) {
+        return add->options; /* no request changes it: req.get_options() is a copy */
+    }
     merged = base->options ? apr_table_copy(pool, base->options) : apr_table_make(pool, 4);
     if (add->removed_options) {
         const apr_array_header_t *keys = apr_table_elts(add->removed_options);
@@ -159,11 +162,6 @@ void *mp_merge_dir_config(apr_pool_t *pool, void *basev, void *addv)
 
 /* Reading */
 
-mp_dir_config *mp_dir_config_of_request(const request_rec *r)
-{
-    return ap_get_module_config(r->per_dir_config, &python_module);
-}
-
 mp_dir_config *mp_dir_config_of_server(const server_rec *s)
 {
     return ap_get_module_config(s->lookup_defaults, &python_module);
@@ -180,13 +178,10 @@ const char *mp_extension(const char *filename)
     return strchr(base ? base + 1 : filename, '.');
 }
 
-const mp_handler_list *mp_handlers_for(request_rec *r, mp_phase phase)
+const mp_handler_list *mp_find_handlers(const request_rec *r, mp_phase phase)
 {
     const mp_dir_config *config = mp_dir_config_of_request(r);
 
-    if (!(config->phases & 1U << phase)) {
-        return NULL;
-    }
     if (config->by_extension[phase]) {
         const char *extension = mp_extension(r->filename);
         mp_handler_list *list =

@@ -128,14 +128,24 @@ mp_process_config *mp_process_config_get(void);
 int mp_has_handlers(void);
 void mp_note_handlers(void);
 
-mp_dir_config *mp_dir_config_of_request(const request_rec *r);
+static inline mp_dir_config *mp_dir_config_of_request(const request_rec *r)
+{
+    return ap_get_module_config(r->per_dir_config, &python_module);
+}
 mp_dir_config *mp_dir_config_of_server(const server_rec *s);
 
 /* Whether a handler name is ours: "python-program" or "mod_python". */
 int mp_is_our_handler(const char *name);
 
+/* The rest of mp_handlers_for(). */
+const mp_handler_list *mp_find_handlers(const request_rec *r, mp_phase phase);
+
 /* The configured handlers of a phase for this request, "| .ext" considered; NULL: none. */
-const mp_handler_list *mp_handlers_for(request_rec *r, mp_phase phase);
+static inline const mp_handler_list *mp_handlers_for(const request_rec *r, mp_phase phase)
+{
+    /* Each request asks for each phase, and mostly there is nothing. */
+    return mp_dir_config_of_request(r)->phases & 1U << phase ? mp_find_handlers(r, phase) : NULL;
+}
 
 /* The directory of a section for this request: patterns resolved against r->filename,
  * those of a <Location> against r->uri; NULL if there is none. */
