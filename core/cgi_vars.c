@@ -1,13 +1,26 @@
 #include "cgi_vars.h"
 
+#include <http_config.h>
 #include <http_core.h>
 #include <http_protocol.h>
 #include <util_script.h>
 #include <apr_optional.h>
 #include <apr_strings.h>
 
-/* mod_ident's, if it is there. */
+/* mod_ident's. */
 APR_DECLARE_OPTIONAL_FN(const char *, ap_ident_lookup, (request_rec * r));
+
+static int has_ident; /* set before there are threads */
+
+static void look_for_ident(void)
+{
+    has_ident = APR_RETRIEVE_OPTIONAL_FN(ap_ident_lookup) != NULL;
+}
+
+void mp_cgi_vars_register_hooks(apr_pool_t *pool)
+{
+    ap_hook_optional_fn_retrieve(look_for_ident, NULL, NULL, APR_HOOK_MIDDLE);
+}
 
 int mp_cgi_vars_may_block(request_rec *r)
 {
@@ -15,8 +28,7 @@ int mp_cgi_vars_may_block(request_rec *r)
 
     return (core->hostname_lookups != HOSTNAME_LOOKUP_OFF &&
             core->hostname_lookups != HOSTNAME_LOOKUP_UNSET) ||
-           core->use_canonical_name == USE_CANONICAL_NAME_DNS ||
-           APR_RETRIEVE_OPTIONAL_FN(ap_ident_lookup);
+           core->use_canonical_name == USE_CANONICAL_NAME_DNS || has_ident;
 }
 
 /* Path and query as the client sent them; of an absolute URI, without scheme and host. */
@@ -30,8 +42,8 @@ static const char *requested_uri(request_rec *r)
     }
     start += strspn(start, " ");
     end = start + strcspn(start, " ");
-    authority = strstr(start, "://");
-    if (*start != '/' && authority && authority < end) {
+    authority = *start != '/' ? strstr(start, "://") : NULL;
+    if (authority && authority < end) {
         start = authority + 3;
         start += strcspn(start, "/? ");
         if (start >= end || *start == '?') {
@@ -43,7 +55,7 @@ static const char *requested_uri(request_rec *r)
 }
 
 /* The URI less what follows the file's name. */
-static const char *script_name(request_rec *r)
+static const char *name_of_script(request_rec *r)
 {
     size_t info = r->path_info ? strlen(r->path_info) : 0;
     size_t uri = strlen(r->uri);
@@ -56,7 +68,7 @@ static const char *script_name(request_rec *r)
                 : r->uri;
 }
 
-void mp_add_cgi_vars(request_rec *r)
+void mp_add_cgi_vars(request_rec *r, const char *script_name, const char *path_info)
 {
     apr_table_t *env = r->subprocess_env;
     void (*set)(apr_table_t *, const char *, const char *) =
@@ -69,8 +81,13 @@ void mp_add_cgi_vars(request_rec *r)
     set(env, "REQUEST_METHOD", r->method);
     set(env, "QUERY_STRING", r->args ? r->args : "");
     set(env, "REQUEST_URI", requested_uri(r));
-    set(env, "SCRIPT_NAME", script_name(r));
-    if (r->path_info && *r->path_info) {
-        set(env, "PATH_INFO", r->path_info);
+    if (script_name) {
+        set(env, "SCRIPT_NAME", script_name);
+        set(env, "PATH_INFO", path_info);
+    } else {
+        set(env, "SCRIPT_NAME", name_of_script(r));
+        if (r->path_info && *r->path_info) {
+            set(env, "PATH_INFO", r->path_info);
+        }
     }
 }

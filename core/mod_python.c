@@ -2,6 +2,7 @@
 #include <httpd.h>
 #include <http_config.h>
 
+#include "cgi_vars.h"
 #include "config.h"
 #include "connection.h"
 #include "filters.h"
@@ -13,6 +14,7 @@
 static void register_hooks(apr_pool_t *pool)
 {
     mp_config_register_hooks(pool);
+    mp_cgi_vars_register_hooks(pool);
     mp_preflight_register_hooks(pool);
     mp_hooks_register(pool);
     mp_filters_register_hooks(pool);

@@ -48,6 +48,7 @@ static const struct {
     {"HTTP_X_FORWARDED_HOST", 0},
     {"HTTP_X_FORWARDED_PROTO", 0},
     {"HTTP_X_REQUESTED_WITH", 0},
+    {"LD_LIBRARY_PATH", KEEP},
     {"PATH", KEEP},
     {"PATH_INFO", ALWAYS},
     {"QUERY_STRING", ALWAYS},
@@ -77,7 +78,7 @@ static const struct {
 #define KEPT_SIZE ((size_t)256)
 
 /* A hash table with open addressing, never full: a power of two. */
-#define NAME_SLOTS 256 /* indexes fit into unsigned char */
+#define NAME_SLOTS MP_ENVIRON_SLOTS
 
 /* Where a name is in it, or the empty slot where it would be. The factors give the names
  * above few collisions. */
@@ -133,6 +134,7 @@ static int add_names(mp_state *state)
         }
         Py_ssize_t slot = slot_of(state->environ_names, text, strlen(text));
         replace(state->environ_names, slot, name);
+        state->environ_blank[slot] = usual_names[i].flags == ALWAYS;
         if (usual_names[i].flags & KEEP) {
             replace(state->environ_values, slot, Py_NewRef(Py_Ellipsis));
         }
@@ -190,6 +192,7 @@ static int keep_text(mp_state *state, const char *name, Py_ssize_t slot, PyObjec
     }
     state->environ_kept += PyTuple_GET_ITEM(state->environ_values, slot) == Py_Ellipsis;
     replace(state->environ_values, slot, Py_NewRef(text));
+    state->environ_texts[slot] = (const char *)PyUnicode_1BYTE_DATA(text);
     return 0;
 }
 
@@ -197,33 +200,33 @@ static int keep_text(mp_state *state, const char *name, Py_ssize_t slot, PyObjec
 typedef struct {
     PyObject *environ;
     int seen_count;
-    char seen[NAME_SLOTS]; /* the kept values that this request has, too */
+    char seen[NAME_SLOTS]; /* the kept values that this request has, too; what is set otherwise */
 } mp_filling;
 
 /* The slot of the name at index in the list of variables: mostly that of the request before. */
-static Py_ssize_t slot_at(mp_state *state, size_t index, const char *name)
+static inline Py_ssize_t slot_at(mp_state *state, size_t index, const char *name)
 {
-    unsigned char *guess = &state->environ_slots[index % sizeof(state->environ_slots)];
-    PyObject *known = PyTuple_GET_ITEM(state->environ_names, *guess);
+    mp_environ_guess *guess = &state->environ_guesses[index % MP_ENVIRON_GUESSES];
 
-    if (known == Py_None || strcmp((const char *)PyUnicode_1BYTE_DATA(known), name) != 0) {
-        *guess = (unsigned char)slot_of(state->environ_names, name, strlen(name));
+    if (!guess->name || strcmp(guess->name, name) != 0) {
+        guess->slot = slot_of(state->environ_names, name, strlen(name));
+        PyObject *known = PyTuple_GET_ITEM(state->environ_names, guess->slot);
+        guess->name = known != Py_None ? (const char *)PyUnicode_1BYTE_DATA(known) : NULL;
     }
-    return *guess;
+    return guess->slot;
 }
 
-/* index: in the list of variables. 0, or -1 with an exception. */
-static int add_entry(mp_state *state, mp_filling *filling, size_t index, const char *name,
-                     const char *value)
+/* A value that is not the one kept. Not inlined: it is what add_entry() seldom does. */
+__attribute__((noinline)) static int set_entry(mp_state *state, mp_filling *filling,
+                                               Py_ssize_t slot, const char *name, const char *value)
 {
-    Py_ssize_t slot = slot_at(state, index, name);
     PyObject *kept = PyTuple_GET_ITEM(state->environ_values, slot);
 
-    if (kept != Py_None && kept != Py_Ellipsis &&
-        !strcmp((const char *)PyUnicode_1BYTE_DATA(kept), value)) {
-        filling->seen_count += !filling->seen[slot];
+    if (kept == Py_None) {
+        if (!*value && state->environ_blank[slot] && !filling->seen[slot]) {
+            return 0; /* it is "" in environ_base */
+        }
         filling->seen[slot] = 1;
-        return 0;
     }
     size_t size = strlen(value);
     int is_kept = kept != Py_None && size <= KEPT_SIZE;
@@ -239,6 +242,21 @@ static int add_entry(mp_state *state, mp_filling *filling, size_t index, const c
     }
     Py_XDECREF(text);
     return result;
+}
+
+/* index: in the list of variables. 0, or -1 with an exception. */
+static inline int add_entry(mp_state *state, mp_filling *filling, size_t index, const char *name,
+                            const char *value)
+{
+    Py_ssize_t slot = slot_at(state, index, name);
+    const char *known = state->environ_texts[slot];
+
+    if (known && !strcmp(known, value)) {
+        filling->seen_count += !filling->seen[slot];
+        filling->seen[slot] = 1;
+        return 0;
+    }
+    return set_entry(state, filling, slot, name, value);
 }
 
 /* Takes out what was kept and is not of this request; 0, or -1 with an exception. */
@@ -291,16 +309,13 @@ static int fill(mp_state *state, mp_filling *filling, request_rec *r, PyObject *
     return filling->seen_count == state->environ_kept ? 0 : remove_unseen(state, filling);
 }
 
-PyObject *mp_environ_new(mp_state *state, request_rec *r, PyObject *request,
-                         const char *script_name, const char *path_info)
+PyObject *mp_environ_new(mp_state *state, request_rec *r, PyObject *request)
 {
     mp_filling filling = {.environ = PyDict_Copy(state->environ_base)};
 
     if (!filling.environ) {
         return NULL;
     }
-    apr_table_setn(r->subprocess_env, "SCRIPT_NAME", script_name);
-    apr_table_setn(r->subprocess_env, "PATH_INFO", path_info);
     if (fill(state, &filling, r, request) != 0) {
         Py_CLEAR(filling.environ);
     }

@@ -4,6 +4,16 @@
 
 #include "compat.h"
 
+/* Slots of the table of environ's names: indexes fit into unsigned char. */
+#define MP_ENVIRON_SLOTS 256
+
+/* The name that a request's variable of some index has most likely, and its slot. */
+#define MP_ENVIRON_GUESSES 64
+typedef struct {
+    const char *name; /* of the str in environ_names, or NULL */
+    Py_ssize_t slot;
+} mp_environ_guess;
+
 /* One per interpreter. Traverse and clear in py_module.c keep this order. */
 typedef struct {
     /* Types, one file each: py_request.c, py_connection.c ... */
@@ -41,8 +51,10 @@ typedef struct {
     PyObject *environ_names;
     PyObject *environ_values;
     PyObject *environ_base;
-    int environ_kept;                /* the values of the last request that environ_base has */
-    unsigned char environ_slots[64]; /* in environ_names: of the last request's variables */
+    int environ_kept; /* the values of the last request that environ_base has */
+    mp_environ_guess environ_guesses[MP_ENVIRON_GUESSES]; /* by the last request's variables */
+    const char *environ_texts[MP_ENVIRON_SLOTS]; /* of the str in environ_values, or NULL */
+    char environ_blank[MP_ENVIRON_SLOTS];        /* environ_base has "" for it, always */
     PyObject *sys_dict;
     /* Interned: "stderr", "write", "wsgi.input", "wsgi.errors". */
     PyObject *stderr_name;

@@ -64,6 +64,7 @@ extern PyMethodDef mp_request_cgi[];
 extern PyMethodDef mp_request_io[];
 extern PyMethodDef mp_request_methods[];
 extern PyMethodDef mp_request_wsgi[];
+extern PyMethodDef mp_request_wsgi_env[];
 extern PyMethodDef mp_request_publisher[];
 extern PyMethodDef mp_request_handlers[];
 extern PyMethodDef mp_request_http[];

@@ -41,7 +41,7 @@ static PyObject *request_add_cgi_vars(PyObject *op, PyObject *unused)
     if (may_block) {
         mp_blocking_begin(&blocking, self->context->conn);
     }
-    mp_add_cgi_vars(r);
+    mp_add_cgi_vars(r, NULL, NULL);
     if (may_block) {
         mp_blocking_end(&blocking);
     }

@@ -18,8 +18,9 @@ from wsgiref.util import FileWrapper
 
 import _apache
 
-from mod_python import _errors, _importer
+from mod_python import _errors
 from mod_python._handlers import Handler
+from mod_python._importer import path_generation
 
 __all__ = ["handler"]
 
@@ -50,8 +51,9 @@ _applications: dict[tuple[str, str | None, bool], _Application] = {}
 #: An application, the handler that ran it, and the path generation then.
 _Found = tuple[Callable[..., Any], Handler | None, int]
 
-#: By the option's value: what was found last, for requests that do not look for changes.
-_found: dict[str | None, _Found] = {}
+#: By the option's value: what was found last, for requests that do not look for changes;
+#: req._wsgi_known() reads it.
+_found: dict[str, _Found] = {}
 
 
 def handler(req: _apache.mp_request) -> int:
@@ -62,13 +64,11 @@ def handler(req: _apache.mp_request) -> int:
         its base_uri; HTTP_INTERNAL_SERVER_ERROR if the response is shorter than
         its Content-Length.
     """
-    text, reload = req._wsgi_application()
-    found = _found.get(text)
-    if reload or found is None or found[1] is not req._running or found[2] != _importer.path_generation():
-        found = _find(req, text, reload)
-        if found is None:
+    application = req._wsgi_known(_found, path_generation())
+    if application is None:
+        application = _find(req)
+        if application is None:
             return DECLINED
-    application = found[0]
     environ = req.build_wsgi_env()
     if environ is None:
         base = req.get_options().get("mod_python.wsgi.base_uri")
@@ -76,7 +76,7 @@ def handler(req: _apache.mp_request) -> int:
         return DECLINED
     environ["wsgi.file_wrapper"] = FileWrapper
     response = application(environ, req.wsgi_start_response)
-    kind = response.__class__
+    kind = type(response)
     if kind is list or kind is tuple:
         fault = req._wsgi_send_all(response)
     else:
@@ -87,8 +87,9 @@ def handler(req: _apache.mp_request) -> int:
     return OK if fault == 0 else _wrong_length(req, fault)
 
 
-def _find(req: _apache.mp_request, text: str | None, reload: bool) -> _Found | None:
+def _find(req: _apache.mp_request) -> Callable[..., Any] | None:
     """The application; None, and a warning in the log, if there is none."""
+    text, reload = req._wsgi_application()
     if text is None:
         _warn("KK0150", f"{_OPTION} is not set: name the application, as module::callable")
         return None
@@ -111,8 +112,8 @@ def _find(req: _apache.mp_request, text: str | None, reload: bool) -> _Found | N
         _warn("KK0150", f"{_OPTION} {text}: {error}")
         return None
     assert application is not None  # no application is silent
-    found = _found[text] = (application, running, _importer.path_generation())
-    return found
+    _found[text] = (application, running, path_generation())
+    return application
 
 
 def _send_each(req: _apache.mp_request, response: Iterable[bytes]) -> int:

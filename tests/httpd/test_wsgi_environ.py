@@ -1,15 +1,17 @@
 """The environ of WSGI applications, its wsgi.input, and where applications are found."""
 
 import json
+import textwrap
 
 import pytest
 
 from plugins.installation import SANITIZED
 from plugins.tls import TLS, TLSConnection, certificate
-from plugins.wsgi_sites import answer_of, site_of
+from plugins.wsgi_sites import CONFIG, answer_of, site_of
 
 SHOW = """
 import json
+import textwrap
 def application(environ, start_response):
     start_response("200 OK", [("Content-Type", "application/json")])
     return [json.dumps({key: value if type(value) in (str, bool, tuple) else type(value).__name__
@@ -87,6 +89,19 @@ def test_long_values(httpd):
     site = site_of(httpd, SHOW)
     for agent in ("short", "x" * 3000, "short", "", "y" * 3000):
         assert site.get("x", headers={"User-Agent": agent}).json()["HTTP_USER_AGENT"] == agent
+
+
+def test_empty_values(httpd):
+    """What is empty is there as "", whatever it was before and in the configuration."""
+    option = "PythonOption mod_python.wsgi.base_uri /{}/x\n"
+    site = httpd.site(files={"app.py": SHOW})
+    name = site.prefix.strip("/")
+    for config in ("", "SetEnv QUERY_STRING lie\nSetEnv PATH_INFO lie\n"):
+        site.write(".htaccess", textwrap.dedent(CONFIG) + option.format(name) + config)
+        for target in ("x/y?a=1", "x", "x/y", "x?b", "x?", "x/"):
+            path, _, query = target.partition("?")
+            found = site.get(target).json()
+            assert (found["QUERY_STRING"], found["PATH_INFO"]) == (query, path[1:]), target
 
 
 def test_variables_of_the_configuration(httpd):
