@@ -113,9 +113,7 @@ static int apache_exec(PyObject *module)
     mp_state *state = mp_state_of_module(module);
 
     state->phase_names = make_phase_names();
-    state->write_name = PyUnicode_InternFromString("write");
-    if (!state->phase_names || !state->write_name ||
-        PyModule_AddObjectRef(module, "_phases", state->phase_names) != 0 ||
+    if (!state->phase_names || PyModule_AddObjectRef(module, "_phases", state->phase_names) != 0 ||
         PyModule_AddStringConstant(module, "version", MP_VERSION) != 0 ||
         PyModule_AddFunctions(module, mp_query_functions) != 0 ||
         PyModule_AddFunctions(module, mp_working_directory_functions) != 0 ||
@@ -166,7 +164,6 @@ static int apache_exec(PyObject *module)
     DO(state->environ_base)                             \
     DO(state->sys_dict)                                 \
     DO(state->stderr_name)                              \
-    DO(state->write_name)                               \
     DO(state->input_name)                               \
     DO(state->errors_name)                              \
     DO(state->wsgi_application)                         \

@@ -56,9 +56,8 @@ typedef struct {
     const char *environ_texts[MP_ENVIRON_SLOTS]; /* of the str in environ_values, or NULL */
     char environ_blank[MP_ENVIRON_SLOTS];        /* environ_base has "" for it, always */
     PyObject *sys_dict;
-    /* Interned: "stderr", "write", "wsgi.input", "wsgi.errors". */
+    /* Interned: "stderr", "wsgi.input", "wsgi.errors". */
     PyObject *stderr_name;
-    PyObject *write_name;
     PyObject *input_name;
     PyObject *errors_name;
     /* The PythonOption of the last application that ran (str), or NULL. */

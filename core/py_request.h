@@ -56,6 +56,10 @@ int mp_check_usable(mp_conn_context *conn, const mp_interp *interp, const char *
 /* The next line of the body; NULL without an exception at its end. In py_request_io.c. */
 PyObject *mp_request_next_line(PyObject *op);
 
+/* req.write, which start_response() returns. New reference, or NULL with an exception. In
+ * py_request_io.c. */
+PyObject *mp_request_bound_write(PyObject *op);
+
 /* What OSError says when the client has gone. */
 #define MP_WRITE_FAILED "Write failed, client closed connection."
 

@@ -455,6 +455,7 @@ static PyObject *request_discard_output(PyObject *op, PyObject *unused)
 }
 
 PyMethodDef mp_request_io[] = {
+    /* First: mp_request_bound_write() */
     {"write", (PyCFunction)(void (*)(void))request_write, METH_FASTCALL | METH_KEYWORDS, write_doc},
     {"_write_page", request_write_page, METH_O, write_page_doc},
     {"flush", request_flush, METH_NOARGS, flush_doc},
@@ -469,3 +470,8 @@ PyMethodDef mp_request_io[] = {
     {"_discard_output", request_discard_output, METH_NOARGS, NULL},
     {NULL},
 };
+
+PyObject *mp_request_bound_write(PyObject *op)
+{
+    return PyCFunction_New(&mp_request_io[0], op);
+}

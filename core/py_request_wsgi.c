@@ -2,6 +2,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <string.h>
 #include <unistd.h>
 
 #include <http_core.h>
@@ -23,8 +24,12 @@ typedef struct {
     const char *status_line;
     const char *content_type; /* or NULL */
     apr_off_t length;         /* Content-Length, or -1 */
-    apr_table_t *headers;     /* the others */
+    const char *length_text;
+    apr_table_t *headers; /* the others */
 } mp_response_start;
+
+/* No Content-Length is longer. */
+#define LENGTH_MAX ((apr_off_t)APR_INT64_MAX)
 
 static const char *const hop_by_hop[] = {
     "Connection", "Keep-Alive", "Proxy-Authenticate", "Proxy-Authorization",
@@ -69,10 +74,37 @@ static int read_status(request_rec *r, PyObject *object, mp_response_start *star
     return 0;
 }
 
+/* Whatever its case; mostly it is that of wanted. */
+static inline int is_named(const char *name, size_t size, const char *wanted)
+{
+    return size == strlen(wanted) &&
+           (!memcmp(name, wanted, size) || !ap_cstr_casecmp(name, wanted));
+}
+
+/* Content-Length: 0, or -1 with ValueError. */
+static int read_length(const char *value, mp_response_start *start)
+{
+    const char *digit = value;
+
+    start->length = 0;
+    for (; apr_isdigit(*digit) && start->length <= (LENGTH_MAX - (*digit - '0')) / 10; digit++) {
+        start->length = start->length * 10 + (*digit - '0');
+    }
+    if (digit == value || *digit) {
+        PyErr_Format(PyExc_ValueError, "Content-Length must be a number of bytes, not %s", value);
+        return -1;
+    }
+    while (value[0] == '0' && value[1]) {
+        value++;
+    }
+    start->length_text = value;
+    return 0;
+}
+
 /* 0, or -1 with ValueError. */
 static int add_header(const char *name, const char *value, mp_response_start *start)
 {
-    char *end;
+    size_t size = strlen(name);
 
     if (!*name || *ap_scan_http_token(name)) {
         PyErr_Format(PyExc_ValueError, "invalid name of a header: %s", name);
@@ -82,15 +114,10 @@ static int add_header(const char *name, const char *value, mp_response_start *st
         PyErr_Format(PyExc_ValueError, "the header %s contains a control character", name);
         return -1;
     }
-    if (!ap_cstr_casecmp(name, "Content-Type")) {
+    if (is_named(name, size, "Content-Type")) {
         start->content_type = value;
-    } else if (!ap_cstr_casecmp(name, "Content-Length")) {
-        if (!apr_isdigit(*value) || apr_strtoff(&start->length, value, &end, 10) != APR_SUCCESS ||
-            *end) {
-            PyErr_Format(PyExc_ValueError, "Content-Length must be a number of bytes, not %s",
-                         value);
-            return -1;
-        }
+    } else if (is_named(name, size, "Content-Length")) {
+        return read_length(value, start);
     } else if (is_hop_by_hop(name)) {
         PyErr_Format(PyExc_ValueError,
                      "the header %s is the server's business (PEP 3333, Other HTTP Features)",
@@ -163,7 +190,8 @@ static void begin_response(request_rec *r, mp_request_context *context,
     context->out.limit = start->length;
     context->out.is_cut = 0;
     if (start->length >= 0) {
-        ap_set_content_length(r, start->length);
+        r->clength = start->length;
+        apr_table_setn(r->headers_out, "Content-Length", start->length_text);
     } else {
         apr_table_unset(r->headers_out, "Content-Length");
     }
@@ -228,7 +256,7 @@ static PyObject *request_wsgi_start_response(PyObject *op, PyObject *const *args
         return NULL;
     }
     begin_response(r, self->context, &start);
-    return PyObject_GetAttr(op, mp_interp_state(self->interp)->write_name);
+    return mp_request_bound_write(op);
 }
 
 /* The body */
@@ -315,7 +343,8 @@ static PyObject *length_fault(const request_rec *r, const mp_body_out *out)
     return PyLong_FromLongLong(out->is_cut ? -1 : (long long)missing(r, out, 0));
 }
 
-static PyObject *send_all(mp_request *self, PyObject *blocks)
+/* blocks: that nobody else lets go of meanwhile. */
+static PyObject *send_all(mp_request *self, PyObject *const *blocks, Py_ssize_t count)
 {
     request_rec *r = started(self);
     mp_body_out *out;
@@ -327,8 +356,8 @@ static PyObject *send_all(mp_request *self, PyObject *blocks)
         return NULL;
     }
     out = &self->context->out;
-    for (Py_ssize_t i = 0; i < PyTuple_GET_SIZE(blocks); i++) {
-        if (block_data(PyTuple_GET_ITEM(blocks, i), &data, &size) != 0) {
+    for (Py_ssize_t i = 0; i < count; i++) {
+        if (block_data(blocks[i], &data, &size) != 0) {
             return NULL;
         }
         total += size;
@@ -337,9 +366,8 @@ static PyObject *send_all(mp_request *self, PyObject *blocks)
         return PyLong_FromLongLong((long long)missing(r, out, total)); /* an error page may do */
     }
     set_length(r, out, total);
-    for (Py_ssize_t i = 0; i < PyTuple_GET_SIZE(blocks); i++) {
-        if (block_data(PyTuple_GET_ITEM(blocks, i), &data, &size) != 0 ||
-            send_data(self, r, data, size, 0) != 0) {
+    for (Py_ssize_t i = 0; i < count; i++) {
+        if (block_data(blocks[i], &data, &size) != 0 || send_data(self, r, data, size, 0) != 0) {
             return NULL;
         }
     }
@@ -352,10 +380,15 @@ if there is none. What _wsgi_end() returns.");
 
 static PyObject *request_wsgi_send_all(PyObject *op, PyObject *blocks)
 {
-    PyObject *tuple = PySequence_Tuple(blocks); /* nobody else changes it meanwhile */
-    PyObject *result = tuple ? send_all((mp_request *)op, tuple) : NULL;
+    PyObject *held, *result = NULL;
 
-    Py_XDECREF(tuple);
+    if (PyList_CheckExact(blocks) && PyList_GET_SIZE(blocks) == 1) { /* most are */
+        held = Py_NewRef(PyList_GET_ITEM(blocks, 0));
+        result = send_all((mp_request *)op, &held, 1);
+    } else if ((held = PySequence_Tuple(blocks))) {
+        result = send_all((mp_request *)op, &PyTuple_GET_ITEM(held, 0), PyTuple_GET_SIZE(held));
+    }
+    Py_XDECREF(held);
     return result;
 }
 

@@ -170,6 +170,11 @@ def test_bad_status_says_so(httpd):
         ("[('Content-Length', 'x')]", "ValueError"),
         ("[('Content-Length', '-1')]", "ValueError"),
         ("[('Content-Length', '1 ')]", "ValueError"),
+        ("[('Content-Length', '')]", "ValueError"),
+        ("[('Content-Length', '+1')]", "ValueError"),
+        ("[('content-length', '0x1')]", "ValueError"),
+        ("[('Content-Length', '9223372036854775808')]", "ValueError"),
+        ("[('Content-Length', '18446744073709551617')]", "ValueError"),
         ("[('Connection', 'close')]", "ValueError"),
         ("[('transfer-encoding', 'chunked')]", "ValueError"),
         ("[('Upgrade', 'x')]", "ValueError"),
@@ -383,6 +388,17 @@ def test_head_without_a_body_made(answer):
     """An application may leave out the body; the length it gives stands."""
     response = answer("ok(start_response, ('Content-Length', '77'))\nreturn []", method="HEAD")
     assert (response.status_code, response.headers["Content-Length"]) == (200, "77")
+
+
+@pytest.mark.parametrize(
+    ("length", "sent"),
+    [("77", "77"), ("0077", "77"), ("9223372036854775807", "9223372036854775807")],
+)
+@pytest.mark.parametrize("name", ["Content-Length", "CONTENT-length"])
+def test_length_as_a_number(answer, name, length, sent):
+    """However it is spelt, and up to the largest there is."""
+    response = answer(f"ok(start_response, ('{name}', '{length}'))\nreturn []", method="HEAD")
+    assert (response.status_code, response.headers["Content-Length"]) == (200, sent)
 
 
 def test_head_without_anything_said_of_the_body(httpd):
