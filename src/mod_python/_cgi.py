@@ -16,7 +16,7 @@ from typing import IO, TYPE_CHECKING, Any, TextIO
 from urllib.parse import unquote
 
 from mod_python import _errors, _importer, _script, _script_modules, apache
-from mod_python._script import Script, current
+from mod_python._script import ENCODING, ON_ERROR, Script, current
 
 if TYPE_CHECKING:
     from _apache import mp_request
@@ -37,9 +37,10 @@ _collections = itertools.count(1)
 _END_OF_HEADER = re.compile(rb"(?:\A|\n)\r?\n")
 _STATUS_LINE = re.compile(rb"HTTP/\d\.\d(?=[ \t])")
 
-# What Python has for the streams of a process in the locale of C.
-_ENCODING = "utf-8"
-_ON_ERROR = "surrogateescape"
+#: Bytes that are kept until more is printed; as io.TextIOWrapper does.
+MOST_PRINTED = 8192
+
+_split = functools.lru_cache(1024)(os.path.split)
 
 
 class _Body(io.RawIOBase):
@@ -76,8 +77,13 @@ class _Body(io.RawIOBase):
             current.reset(before)
 
 
-class _Response(io.BufferedIOBase):
+class _Response:
     """What a script prints: a header, and what goes to the client as it comes."""
+
+    __slots__ = (
+        "_file", "_file_end", "_header", "_is_in_body", "_is_raw", "_is_unsent", "_printed", "_printed_size",
+        "_req", "is_broken", "is_ending", "is_over", "location", "status",
+    )  # fmt: skip
 
     def __init__(self, req: "mp_request", is_raw: bool) -> None:
         """
@@ -87,6 +93,8 @@ class _Response(io.BufferedIOBase):
         """
         self._req = req
         self._is_raw = is_raw
+        self._printed: list[bytes] = []
+        self._printed_size = 0
         self._header = b""
         self._file: IO[bytes] | None = None
         self._file_end = 0
@@ -103,8 +111,23 @@ class _Response(io.BufferedIOBase):
         #: The path of this server to answer with instead.
         self.location: str | None = None
 
-    def writable(self) -> bool:
-        return True
+    def add(self, data: bytes) -> None:
+        """Take the next bytes, which are written once there are more, or something else is.
+
+        Raises:
+            OSError: As write().
+        """
+        self._printed.append(data)
+        self._printed_size += len(data)
+        if self._printed_size >= MOST_PRINTED:
+            self.write(self.take())
+
+    def take(self) -> bytes:
+        """What add() has kept: it will be written by another way."""
+        # No other thread comes in between: CPython changes them at calls and loops only.
+        printed, self._printed = self._printed, []
+        self._printed_size = 0
+        return printed[0] if len(printed) == 1 else b"".join(printed)
 
     def write(self, data: "ReadableBuffer") -> int:
         """Take the next bytes.
@@ -112,6 +135,8 @@ class _Response(io.BufferedIOBase):
         Raises:
             OSError: The client has gone, or no response can become of it.
         """
+        if self._printed:
+            self.write(self.take())
         if self._file is not None:
             self._send_file(self._file)
         return self._write(data)
@@ -128,12 +153,14 @@ class _Response(io.BufferedIOBase):
         elif self.is_broken:
             raise BrokenPipeError("the header printed before was malformed")
         elif not self.is_over:
-            self._header += data
+            self._header = self._header + data if self._header else bytes(data)
             self._look_for_end()
         return size
 
     def flush(self) -> None:
         """Send what there is of the body to the client."""
+        if self._printed:
+            self.write(self.take())
         if self._file is not None:
             self._send_file(self._file)
         if self._is_unsent and not (self.is_over or self.is_ending):
@@ -215,6 +242,25 @@ class _Response(io.BufferedIOBase):
         self.is_over = True
 
 
+class _ResponseFile(io.BufferedIOBase):
+    """The response as a file: sys.stdout.buffer."""
+
+    def __init__(self, response: _Response) -> None:
+        self._response = response
+
+    def writable(self) -> bool:
+        return True
+
+    def write(self, data: "ReadableBuffer") -> int:
+        return self._response.write(data)
+
+    def flush(self) -> None:
+        self._response.flush()
+
+    def fileno(self) -> int:
+        return self._response.fileno()
+
+
 def _arguments(req: "mp_request") -> list[str]:
     """sys.argv: with the words of a search, if the query is one (RFC 3875, 4.4)."""
     words = req.args
@@ -223,30 +269,31 @@ def _arguments(req: "mp_request") -> list[str]:
     return [req.filename or "", *(unquote(word, errors="surrogateescape") for word in words.split("+"))]
 
 
-def _open_stdin(req: "mp_request") -> TextIO:
-    return io.TextIOWrapper(io.BufferedReader(_Body(req)), _ENCODING, _ON_ERROR)
-
-
-class Run:
+class Run(Script):
     """A script between its beginning and its end, in the thread that made this."""
 
+    __slots__ = ("_before", "_place", "_req", "_response")
+
     def __init__(self, req: "mp_request") -> None:
+        directory, name = _split(req.filename or "")
         self._req = req
-        file = req.filename or ""
-        directory, name = os.path.split(file)
         self._response = _Response(req, name.startswith("nph-"))
-        self._script = Script(
-            req._cgi_environ,
-            _arguments(req),
-            [directory, *_importer.path_without_handlers()],
-            functools.partial(_open_stdin, req),
-            io.TextIOWrapper(self._response, _ENCODING, _ON_ERROR, "\n"),  # type: ignore[type-var]
-            self._response,
+        super().__init__(
+            _arguments(req), [directory, *_importer.path_without_handlers()], self._response
         )
-        self._script.run = self
         self._place: object | None = apache._enter_directory(directory)
         self._before = current.get()
-        current.set(self._script)
+        current.set(self)
+
+    def _make_environ(self) -> dict[str, str]:
+        return self._req._cgi_environ()
+
+    def _open_stdin(self) -> TextIO:
+        return io.TextIOWrapper(io.BufferedReader(_Body(self._req)), ENCODING, ON_ERROR)
+
+    def _open_stdout(self) -> TextIO:
+        buffer: Any = _ResponseFile(self._response)
+        return io.TextIOWrapper(buffer, ENCODING, ON_ERROR, "\n")
 
     def execute(self, code: CodeType) -> None:
         """Run a script's code as `__main__`.
@@ -258,7 +305,7 @@ class Run:
         namespace = vars(main)
         namespace["__file__"] = self._req.filename
         namespace["__builtins__"] = builtins
-        self._script.modules["__main__"] = main
+        self.modules["__main__"] = main
         try:
             exec(code, namespace)
         except SystemExit as error:
@@ -268,10 +315,10 @@ class Run:
             if not self._response.is_broken:
                 raise
         except BaseException as error:
-            if self._script.excepthook is None or self._req.connection.aborted:
+            if self.excepthook is None or self._req.connection.aborted:
                 raise
             self._req.log_error(f"KK0142: {_errors.describe(error)}", apache.APLOG_ERR)
-            self._script.excepthook(type(error), error, error.__traceback__)
+            self.excepthook(type(error), error, error.__traceback__)
 
     def end(self) -> int:
         """The script has come to its end: what it printed is sent.
@@ -283,9 +330,9 @@ class Run:
             OSError: The client has gone.
         """
         try:
-            self._script.end()
+            self._finish()
             self._response.is_ending = True
-            for stream in (self._script.stdout, self._script.first_stdout):
+            for stream in self._outputs():
                 self._flush(stream)
             self._response.finish()
         finally:
@@ -307,7 +354,7 @@ class Run:
         """The script has raised an exception, which decides what is answered."""
         self._response.abandon()
         try:
-            self._script.end()
+            self._finish()
         finally:
             self._leave()
 
@@ -319,9 +366,8 @@ class Run:
         current.set(self._before)
         place, self._place = self._place, None
         apache._leave_directory(place)
-        self._script.run = None  # which refers to it
-        _script_modules.release(self._script)
-        _forget(self._script.modules)
+        _script_modules.release(self)
+        _forget(self.modules)
 
 
 def _forget(modules: dict[str, ModuleType]) -> None:
@@ -360,10 +406,9 @@ def end_current() -> int:
     Raises:
         RuntimeError: There is none.
     """
-    script = current.get()
-    if script is None:
+    run = current.get()
+    if not isinstance(run, Run):
         raise RuntimeError("restore_nocgi() without setup_cgi() before it in this thread")
-    run: Run = script.run
     return run.end()
 
 

@@ -9,6 +9,8 @@ __all__ = ["add_directory", "evaluate_path", "path_generation", "path_without_ha
 _paths: dict[str, list[str]] = {}
 #: Handlers' directories, put at the front of sys.path.
 _added: set[str] = set()
+#: A sys.path, the number of directories in _added then, and the path without these.
+_without_handlers: tuple[list[str], int, list[str]] | None = None
 _path_text: str | None = None
 _path_generation = 0
 
@@ -60,5 +62,11 @@ def add_directory(directory: str) -> None:
 
 
 def path_without_handlers() -> list[str]:
-    """sys.path without what add_directory() has put there."""
-    return [directory for directory in sys.path if directory not in _added]
+    """sys.path without what add_directory() has put there; not to be changed."""
+    global _without_handlers
+    path, kept = sys.path, _without_handlers
+    # What has been put there once stays in _added, so that its length tells whether it is the same.
+    if kept is None or kept[0] != path or kept[1] != len(_added):
+        without = [directory for directory in path if directory not in _added]
+        kept = _without_handlers = ([*path], len(_added), without)
+    return kept[2]

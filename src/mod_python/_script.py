@@ -25,7 +25,16 @@ __all__ = ["Script", "current", "install", "shared_streams"]
 #: The script that the calling context belongs to.
 current: contextvars.ContextVar["Script | None"] = contextvars.ContextVar("script", default=None)
 
+# What Python has for the streams of a process in the locale of C.
+ENCODING = "utf-8"
+ON_ERROR = "surrogateescape"
+
 _SYS = vars(sys)
+
+_making_lock = threading.Lock()
+
+# In place of a sys.stdout.
+_UNASSIGNED: Any = object()
 
 
 class Output(Protocol):
@@ -34,57 +43,63 @@ class Output(Protocol):
     def fileno(self) -> int:
         """A descriptor for it, for child processes."""
 
+    def add(self, data: bytes) -> None:
+        """Take what was printed; it may be kept until more comes."""
+
+    def take(self) -> bytes:
+        """What is kept: it will be written by another way."""
+
 
 class Script:
-    """One run of a script."""
+    """One run of a script.
+
+    What it need not have, as it may never ask for it, is made when it first does.
+    """
 
     __slots__ = (
-        "_environ", "_first_stdin", "_make_environ", "_open_stdin", "_stdin", "argv", "excepthook", "exits",
-        "first_stderr", "first_stdout", "importing", "known", "modules", "output", "path", "run",
-        "stderr", "stdout", "threads",
+        "_environ", "_first_stdin", "_first_stdout", "_importing", "_stdin", "_stdout", "argv", "excepthook",
+        "exits", "first_stderr", "known", "modules", "output", "path", "stderr", "threads",
     )  # fmt: skip
 
-    def __init__(
-        self,
-        make_environ: Callable[[], dict[str, str]],
-        argv: list[str],
-        path: list[str],
-        open_stdin: Callable[[], TextIO],
-        stdout: TextIO,
-        output: Output,
-    ) -> None:
+    def __init__(self, argv: list[str], path: list[str], output: Output) -> None:
         """
         Args:
-            make_environ: Makes os.environ when it is first asked for.
             argv: sys.argv.
             path: sys.path.
-            open_stdin: Makes sys.stdin when it is first asked for.
-            stdout: sys.stdout.
-            output: What stdout ends in.
+            output: What sys.stdout ends in.
         """
-        self._make_environ = make_environ
         self._environ: dict[str, str] | None = None
         self.argv: Any = argv
         self.path: Any = path
-        self._open_stdin = open_stdin
+        # sys.__stdin__ and sys.__stdout__, once somebody has asked for them, and what the
+        # script has assigned to sys.stdin and sys.stdout.
         self._first_stdin: Any = None
         self._stdin: Any = None
-        #: sys.__stdout__, and what sys.stdout is now.
-        self.first_stdout = stdout
-        self.stdout: Any = stdout
+        self._first_stdout: Any = None
+        self._stdout: Any = _UNASSIGNED
         self.output = output
-        #: The _cgi.Run that made it.
-        self.run: Any = None
         #: The log.
         self.first_stderr = self.stderr = _SYS["stderr"].outside
         #: None: as outside.
         self.excepthook: Any = None
         #: Its own modules, and what is none of them, by name: see _script_modules.
         self.modules: dict[str, ModuleType] = {}
-        self.known: tuple[tuple[str, ...], set[str]] | None = None
-        self.importing = threading.RLock()
+        self.known: tuple[list[str], set[str]] | None = None
+        self._importing: Any = None
         self.threads: list[threading.Thread] = []
         self.exits: list[Callable[[], object]] = []
+
+    def _make_environ(self) -> dict[str, str]:
+        """What os.environ is at first."""
+        raise NotImplementedError
+
+    def _open_stdin(self) -> TextIO:
+        """What sys.stdin is at first."""
+        raise NotImplementedError
+
+    def _open_stdout(self) -> TextIO:
+        """What sys.stdout is at first; it ends in `output`."""
+        raise NotImplementedError
 
     @property
     def environ(self) -> dict[str, str]:
@@ -109,6 +124,48 @@ class Script:
     def stdin(self, value: Any) -> None:
         self._stdin = value
 
+    @property
+    def first_stdout(self) -> Any:
+        """sys.__stdout__."""
+        if self._first_stdout is None:
+            made = self._open_stdout()
+            if self._first_stdout is None:  # by another thread meanwhile
+                self._first_stdout = made
+                made.write(self.output.take().decode(ENCODING, ON_ERROR))
+        return self._first_stdout
+
+    @property
+    def stdout(self) -> Any:
+        """sys.stdout."""
+        return self.first_stdout if self._stdout is _UNASSIGNED else self._stdout
+
+    @stdout.setter
+    def stdout(self, value: Any) -> None:
+        self._stdout = value
+
+    def print(self, text: str) -> int:
+        """sys.stdout.write(), which is all that most scripts want of sys.stdout: until they want
+        more, there is none."""
+        if self._first_stdout is None and self._stdout is _UNASSIGNED and text.__class__ is str:
+            if text:
+                self.output.add(text.encode(ENCODING, ON_ERROR))
+            return len(text)
+        return self.stdout.write(text)  # type: ignore[no-any-return]
+
+    def _outputs(self) -> list[Any]:
+        """What may still have something of the response, in the order it is to be flushed in."""
+        streams = (self._stdout, self._first_stdout, self.output)
+        return [stream for stream in streams if stream is not None and stream is not _UNASSIGNED]
+
+    @property
+    def importing(self) -> Any:
+        """The lock that is held while a module of the script's own is loaded."""
+        if self._importing is None:
+            with _making_lock:
+                if self._importing is None:
+                    self._importing = threading.RLock()
+        return self._importing
+
     def owns(self, namespace: Mapping[str, Any] | None) -> bool:
         """Whether these are the globals of the script, or of one of its modules."""
         if namespace is None:
@@ -116,7 +173,7 @@ class Script:
         module = self.modules.get(namespace.get("__name__", ""))
         return module is not None and vars(module) is namespace
 
-    def end(self) -> None:
+    def _finish(self) -> None:
         """What ends a process: threads are waited for, and what atexit was given runs."""
         for thread in self.threads:
             if thread.is_alive():
@@ -163,8 +220,14 @@ class _Stream:
         script = current.get()
         return _Buffer(self) if script is not None and _is_for_good(script) else self._find().buffer
 
-    # Without __getattr__, for print().
-    write = property(lambda self: self._find().write)
+    def write(self, text: str) -> int:
+        """Write, as print() does; without __getattr__, which would take longer."""
+        script = current.get()
+        if script is None:
+            return self.outside.write(text)  # type: ignore[no-any-return]
+        if self._name == "stdout":
+            return script.print(text)
+        return getattr(script, self._name).write(text)  # type: ignore[no-any-return]
 
     def __iter__(self) -> Iterator[str]:
         return iter(self._find())
@@ -392,6 +455,7 @@ def _thread_start(original: Callable[..., None]) -> Callable[..., None]:
         script = current.get()
         if script is None:
             return original(self)
+        script.first_stdout  # noqa: B018 - print() without it is for one thread only
         context, run = contextvars.copy_context(), self.run
 
         def run_in_script() -> None:

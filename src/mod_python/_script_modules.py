@@ -119,16 +119,16 @@ def _is_built_in(name: str) -> bool:
 
 def _names_known(script: Script) -> set[str]:
     """Top-level names that a search of the script's path need not be made for."""
-    path = tuple(script.path)
-    if script.known is not None and script.known[0] == path:
+    if script.known is not None and script.known[0] == script.path:
         return script.known[1]
+    path = tuple(script.path)
     now = time.monotonic()
     kept = _known.get(path)
     if kept is None or now - kept[0] >= KNOWN_FOR:
         if len(_known) >= MOST_CODE:
             _known.clear()
         kept = _known[path] = (now, set())
-    script.known = (path, kept[1])
+    script.known = ([*path], kept[1])
     return kept[1]
 
 
@@ -309,7 +309,12 @@ def _import_statement(original: Callable[..., ModuleType]) -> Callable[..., Modu
         script = current.get()
         if script is not None and script.owns(globals):
             try:
-                module = _import(script, name, globals or {}, fromlist or (), level)
+                # Mostly it is one that is known to be installed.
+                top = name.partition(".")[0]
+                if not level and top in _names_known(script) and top not in script.modules:
+                    module = None
+                else:
+                    module = _import(script, name, globals or {}, fromlist or (), level)
             except BaseException as error:
                 # As if the statement had raised it: without these frames.
                 trace = error.__traceback__
