@@ -110,6 +110,22 @@ static PyObject *request_cgi_environ(PyObject *op, PyObject *unused)
 
 /* Header */
 
+/* The bytes up to and including the empty line; -1 if there is none yet. */
+static Py_ssize_t header_size(const char *data, Py_ssize_t size)
+{
+    const char *end = data + size;
+
+    for (const char *line = data; line && line < end;) {
+        const char *after = line + (*line == '\r');
+        if (after < end && *after == '\n') {
+            return after + 1 - data;
+        }
+        line = memchr(line, '\n', (size_t)(end - line));
+        line = line ? line + 1 : NULL;
+    }
+    return -1;
+}
+
 /* What is wrong with a line, or NULL; line has no end of line. */
 static const char *complaint(const char *line)
 {
@@ -183,21 +199,24 @@ static int give_line(char *buffer, int size, void *data)
     return 1;
 }
 
-PyDoc_STRVAR(scan_header_doc, "_scan_header($self, header, /)\n--\n\n\
-Take over the header (bytes, up to its empty line) of a script's response.\n\n\
-Returns (status, location): what to answer with instead of the body, 0 for nothing;\n\
-and Location if the script set no status.\n\
+PyDoc_STRVAR(scan_header_doc, "_scan_header($self, data, /)\n--\n\n\
+Take over the header (bytes, up to its empty line) that a script's response begins with.\n\n\
+Returns (size, status, location): its bytes; what to answer with instead of the body, 0\n\
+for nothing; and Location if the script set no status. None if data ends before it does.\n\
 Raises ValueError if it is malformed, with the line and what is wrong.");
 
-static PyObject *request_scan_header(PyObject *op, PyObject *header)
+static PyObject *request_scan_header(PyObject *op, PyObject *bytes)
 {
     request_rec *r = mp_request_record((mp_request *)op);
     line_source source = {0};
     char *data;
     Py_ssize_t size;
 
-    if (!r || PyBytes_AsStringAndSize(header, &data, &size) != 0) {
+    if (!r || PyBytes_AsStringAndSize(bytes, &data, &size) != 0) {
         return NULL;
+    }
+    if ((size = header_size(data, size)) < 0) {
+        Py_RETURN_NONE;
     }
     if (memchr(data, '\0', (size_t)size)) {
         PyErr_SetString(PyExc_ValueError, "it contains NUL");
@@ -218,7 +237,7 @@ static PyObject *request_scan_header(PyObject *op, PyObject *header)
         apr_table_unset(r->headers_out, "Content-Length");
     }
     const char *location = r->status == HTTP_OK ? apr_table_get(r->headers_out, "Location") : NULL;
-    return Py_BuildValue("(iN)", status, mp_str_from_fs(location));
+    return Py_BuildValue("(niN)", size, status, mp_str_from_fs(location));
 }
 
 PyDoc_STRVAR(redirect_doc, "_redirect_locally($self, location, /)\n--\n\n\

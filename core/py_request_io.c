@@ -147,6 +147,33 @@ static PyObject *request_write_page(PyObject *op, PyObject *text)
     return written ? Py_NewRef(Py_True) : NULL;
 }
 
+PyDoc_STRVAR(gather_doc, "_gather($self, data, /)\n--\n\n\
+write(data, 0), if nothing is sent on by that, and so no filter runs; else False.");
+
+static PyObject *request_gather(PyObject *op, PyObject *data)
+{
+    mp_request *self = (mp_request *)op;
+    request_rec *r;
+    mp_body_out *out;
+    Py_buffer view;
+    int fits;
+
+    if (mp_data_from_object(data, &view, "_gather()") != 0) {
+        return NULL;
+    }
+    if (!(r = mp_request_record(self))) {
+        PyBuffer_Release(&view);
+        return NULL;
+    }
+    out = &self->context->out;
+    fits = !out->has_limit && mp_body_fits(r, out, (apr_size_t)view.len);
+    if (fits) {
+        mp_body_gather(r, out, view.buf, (apr_size_t)view.len);
+    }
+    PyBuffer_Release(&view);
+    return PyBool_FromLong(fits);
+}
+
 PyDoc_STRVAR(flush_doc, "flush($self, /)\n--\n\n\
 Send on what was written. Raises OSError if the client has gone.");
 
@@ -458,6 +485,7 @@ PyMethodDef mp_request_io[] = {
     /* First: mp_request_bound_write() */
     {"write", (PyCFunction)(void (*)(void))request_write, METH_FASTCALL | METH_KEYWORDS, write_doc},
     {"_write_page", request_write_page, METH_O, write_page_doc},
+    {"_gather", request_gather, METH_O, gather_doc},
     {"flush", request_flush, METH_NOARGS, flush_doc},
     {"sendfile", (PyCFunction)(void (*)(void))request_sendfile, METH_VARARGS | METH_KEYWORDS,
      sendfile_doc},

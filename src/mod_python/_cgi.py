@@ -34,12 +34,12 @@ BLOCK = 65536
 FULL_COLLECTION = 128
 _collections = itertools.count(1)
 
-_END_OF_HEADER = re.compile(rb"(?:\A|\n)\r?\n")
-_STATUS_LINE = re.compile(rb"HTTP/\d\.\d(?=[ \t])")
+_STATUS_LINE = re.compile(rb"\AHTTP/\d\.\d(?=[ \t])")
 
 #: Bytes that are kept until more is printed; as io.TextIOWrapper does.
 MOST_PRINTED = 8192
 
+_SYS = vars(sys)
 _split = functools.lru_cache(1024)(os.path.split)
 
 
@@ -144,11 +144,12 @@ class _Response:
     def _write(self, data: "ReadableBuffer") -> int:
         size = len(data) if isinstance(data, bytes) else memoryview(data).nbytes
         if self._is_in_body and not self.is_over:
-            before = current.set(None)  # output filters are not the script's
-            try:
-                self._req.write(data, 0)
-            finally:
-                current.reset(before)
+            if not self._req._gather(data):
+                before = current.set(None)  # output filters are not the script's
+                try:
+                    self._req.write(data, 0)
+                finally:
+                    current.reset(before)
             self._is_unsent = True
         elif self.is_broken:
             raise BrokenPipeError("the header printed before was malformed")
@@ -201,36 +202,39 @@ class _Response:
         self.is_over = True
 
     def _look_for_end(self) -> None:
+        data = self._header
         if self._is_raw and self._req._send_raw():
-            body, self._header = self._header, b""
+            size = 0
         else:
-            end = _END_OF_HEADER.search(self._header)
-            if end is None:
-                if len(self._header) > MOST_HEADER:
-                    self._malformed(f"it is longer than {MOST_HEADER} bytes")
+            if self._is_raw:
+                data = _STATUS_LINE.sub(b"Status:", data)
+            size = self._take_header(data)
+            if size < 0:
                 return
-            header, body = self._header[: end.end()], self._header[end.end() :]
-            self._header = b""
-            if not self._take_header(_STATUS_LINE.sub(b"Status:", header, 1) if self._is_raw else header):
-                return
+        self._header = b""
         self._is_in_body = True
-        if body:
-            self._write(body)
+        if len(data) > size:
+            self._write(data[size:])
 
-    def _take_header(self, header: bytes) -> bool:
-        """Whether the body is to be sent."""
+    def _take_header(self, data: bytes) -> int:
+        """The header's bytes, once it has ended and the body behind it is to be sent; or -1."""
         try:
-            self.status, location = self._req._scan_header(header)
+            found = self._req._scan_header(data)
         except ValueError as error:
             self._malformed(str(error))
-            return False
+            return -1
+        if found is None:
+            if len(data) > MOST_HEADER:
+                self._malformed(f"it is longer than {MOST_HEADER} bytes")
+            return -1
+        size, self.status, location = found
         if location is not None and not self.status:
             if location.startswith("/"):
                 self.location = location
             else:
                 self.status = apache.HTTP_MOVED_TEMPORARILY
         self.is_over = self.status != 0 or self.location is not None
-        return not self.is_over
+        return -1 if self.is_over else size
 
     def _malformed(self, reason: str) -> None:
         self.is_broken = True
@@ -278,11 +282,11 @@ class Run(Script):
         directory, name = _split(req.filename or "")
         self._req = req
         self._response = _Response(req, name.startswith("nph-"))
-        super().__init__(
-            _arguments(req), [directory, *_importer.path_without_handlers()], self._response
-        )
-        self._place: object | None = apache._enter_directory(directory)
         self._before = current.get()
+        path = _SYS["path"] if self._before is None else sys.path
+        path = [directory, *_importer.path_without_handlers(path)]
+        super().__init__(_arguments(req), path, self._response)
+        self._place: object | None = apache._enter_directory(directory)
         current.set(self)
 
     def _make_environ(self) -> dict[str, str]:
@@ -366,18 +370,22 @@ class Run(Script):
         current.set(self._before)
         place, self._place = self._place, None
         apache._leave_directory(place)
-        _script_modules.release(self)
+        if len(self.modules) > 1:
+            _script_modules.release(self)
         _forget(self.modules)
 
 
 def _forget(modules: dict[str, ModuleType]) -> None:
     """Let go of a script's modules, and of what they hold: files to be closed, locks."""
     main = modules.pop("__main__", None)
-    namespaces = [vars(module) for module in (main, *modules.values()) if module is not None]
-    main = None
-    modules.clear()
-    if len(namespaces) == 1 and sys.getrefcount(namespaces[0]) == 2:
-        return  # nothing in it refers to it: it goes now
+    if main is not None and not modules:
+        namespaces, main = [main.__dict__], None
+        if sys.getrefcount(namespaces[0]) == 2:
+            return  # nothing in it refers to it: it goes now
+    else:
+        namespaces = [vars(module) for module in (main, *modules.values()) if module is not None]
+        main = None
+        modules.clear()
     _flush_files(namespaces)
     namespaces.clear()
     # What is younger than the run; the collections of others that ran at once may have made

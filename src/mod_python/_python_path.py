@@ -61,10 +61,10 @@ def add_directory(directory: str) -> None:
         _added.add(directory)
 
 
-def path_without_handlers() -> list[str]:
-    """sys.path without what add_directory() has put there; not to be changed."""
+def path_without_handlers(path: list[str]) -> list[str]:
+    """A sys.path without what add_directory() has put there; not to be changed."""
     global _without_handlers
-    path, kept = sys.path, _without_handlers
+    kept = _without_handlers
     # What has been put there once stays in _added, so that its length tells whether it is the same.
     if kept is None or kept[0] != path or kept[1] != len(_added):
         without = [directory for directory in path if directory not in _added]
