@@ -36,9 +36,6 @@ _collections = itertools.count(1)
 
 _STATUS_LINE = re.compile(rb"\AHTTP/\d\.\d(?=[ \t])")
 
-#: Bytes that are kept until more is printed; as io.TextIOWrapper does.
-MOST_PRINTED = 8192
-
 _SYS = vars(sys)
 _split = functools.lru_cache(1024)(os.path.split)
 
@@ -81,8 +78,8 @@ class _Response:
     """What a script prints: a header, and what goes to the client as it comes."""
 
     __slots__ = (
-        "_file", "_file_end", "_header", "_is_in_body", "_is_raw", "_is_unsent", "_printed", "_printed_size",
-        "_req", "is_broken", "is_ending", "is_over", "location", "status",
+        "_file", "_file_end", "_header", "_is_in_body", "_is_raw", "_is_unsent", "_req",
+        "is_broken", "is_ending", "is_over", "location", "status",
     )  # fmt: skip
 
     def __init__(self, req: "mp_request", is_raw: bool) -> None:
@@ -93,8 +90,6 @@ class _Response:
         """
         self._req = req
         self._is_raw = is_raw
-        self._printed: list[bytes] = []
-        self._printed_size = 0
         self._header = b""
         self._file: IO[bytes] | None = None
         self._file_end = 0
@@ -111,32 +106,12 @@ class _Response:
         #: The path of this server to answer with instead.
         self.location: str | None = None
 
-    def add(self, data: bytes) -> None:
-        """Take the next bytes, which are written once there are more, or something else is.
-
-        Raises:
-            OSError: As write().
-        """
-        self._printed.append(data)
-        self._printed_size += len(data)
-        if self._printed_size >= MOST_PRINTED:
-            self.write(self.take())
-
-    def take(self) -> bytes:
-        """What add() has kept: it will be written by another way."""
-        # No other thread comes in between: CPython changes them at calls and loops only.
-        printed, self._printed = self._printed, []
-        self._printed_size = 0
-        return printed[0] if len(printed) == 1 else b"".join(printed)
-
     def write(self, data: "ReadableBuffer") -> int:
         """Take the next bytes.
 
         Raises:
             OSError: The client has gone, or no response can become of it.
         """
-        if self._printed:
-            self.write(self.take())
         if self._file is not None:
             self._send_file(self._file)
         return self._write(data)
@@ -160,8 +135,6 @@ class _Response:
 
     def flush(self) -> None:
         """Send what there is of the body to the client."""
-        if self._printed:
-            self.write(self.take())
         if self._file is not None:
             self._send_file(self._file)
         if self._is_unsent and not (self.is_over or self.is_ending):
@@ -306,9 +279,10 @@ class Run(Script):
             Exception: What the script did not catch, unless its own sys.excepthook did.
         """
         main = ModuleType("__main__")
-        namespace = vars(main)
+        namespace = main.__dict__
         namespace["__file__"] = self._req.filename
         namespace["__builtins__"] = builtins
+        self.namespace = namespace
         self.modules["__main__"] = main
         try:
             exec(code, namespace)
@@ -336,9 +310,9 @@ class Run(Script):
         try:
             self._finish()
             self._response.is_ending = True
-            for stream in self._outputs():
+            for stream in self._streams():
                 self._flush(stream)
-            self._response.finish()
+            self._respond(self._end_printing())
         finally:
             self._leave()
         if self._response.location is not None:
@@ -350,6 +324,16 @@ class Run(Script):
             stream.flush()
         except (AttributeError, ValueError):
             pass  # the script has put anything there, or closed it
+        except BrokenPipeError:
+            if not self._response.is_broken:
+                raise
+
+    def _respond(self, printed: bytes) -> None:
+        """Write what was printed last, and end the response."""
+        try:
+            if printed:
+                self._response.write(printed)
+            self._response.finish()
         except BrokenPipeError:
             if not self._response.is_broken:
                 raise
@@ -370,6 +354,7 @@ class Run(Script):
         current.set(self._before)
         place, self._place = self._place, None
         apache._leave_directory(place)
+        self.namespace = None
         if len(self.modules) > 1:
             _script_modules.release(self)
         _forget(self.modules)

@@ -33,6 +33,9 @@ _SYS = vars(sys)
 
 _making_lock = threading.Lock()
 
+#: Bytes that are kept until more is printed; as io.TextIOWrapper does.
+MOST_PRINTED = 8192
+
 # In place of a sys.stdout.
 _UNASSIGNED: Any = object()
 
@@ -43,11 +46,8 @@ class Output(Protocol):
     def fileno(self) -> int:
         """A descriptor for it, for child processes."""
 
-    def add(self, data: bytes) -> None:
-        """Take what was printed; it may be kept until more comes."""
-
-    def take(self) -> bytes:
-        """What is kept: it will be written by another way."""
+    def write(self, data: bytes) -> int:
+        """Take the next bytes."""
 
 
 class Script:
@@ -58,7 +58,8 @@ class Script:
 
     __slots__ = (
         "_environ", "_first_stdin", "_first_stdout", "_importing", "_stdin", "_stdout", "argv", "excepthook",
-        "exits", "first_stderr", "known", "modules", "output", "path", "stderr", "threads",
+        "exits", "first_stderr", "known", "modules", "namespace", "output", "path", "printed", "printed_size",
+        "stderr", "threads",
     )  # fmt: skip
 
     def __init__(self, argv: list[str], path: list[str], output: Output) -> None:
@@ -78,12 +79,17 @@ class Script:
         self._first_stdout: Any = None
         self._stdout: Any = _UNASSIGNED
         self.output = output
+        #: What is printed before anybody asks for sys.stdout; None from then on. Its bytes.
+        self.printed: list[bytes] | None = []
+        self.printed_size = 0
         #: The log.
         self.first_stderr = self.stderr = _SYS["stderr"].outside
         #: None: as outside.
         self.excepthook: Any = None
         #: Its own modules, and what is none of them, by name: see _script_modules.
         self.modules: dict[str, ModuleType] = {}
+        #: Of `__main__`.
+        self.namespace: dict[str, Any] | None = None
         self.known: tuple[list[str], set[str]] | None = None
         self._importing: Any = None
         self.threads: list[threading.Thread] = []
@@ -131,7 +137,7 @@ class Script:
             made = self._open_stdout()
             if self._first_stdout is None:  # by another thread meanwhile
                 self._first_stdout = made
-                made.write(self.output.take().decode(ENCODING, ON_ERROR))
+                made.write(self._end_printing().decode(ENCODING, ON_ERROR))
         return self._first_stdout
 
     @property
@@ -141,21 +147,36 @@ class Script:
 
     @stdout.setter
     def stdout(self, value: Any) -> None:
+        if self.printed is not None:
+            self.first_stdout  # noqa: B018 - it has what was printed before
         self._stdout = value
 
     def print(self, text: str) -> int:
-        """sys.stdout.write(), which is all that most scripts want of sys.stdout: until they want
-        more, there is none."""
-        if self._first_stdout is None and self._stdout is _UNASSIGNED and text.__class__ is str:
-            if text:
-                self.output.add(text.encode(ENCODING, ON_ERROR))
-            return len(text)
-        return self.stdout.write(text)  # type: ignore[no-any-return]
+        """sys.stdout.write(). Most scripts want nothing else of sys.stdout, and it takes its time
+        to make: while nobody has asked for it, there is none."""
+        if self.printed is None or text.__class__ is not str:
+            return self.stdout.write(text)  # type: ignore[no-any-return]
+        data = text.encode(ENCODING, ON_ERROR)
+        # Again: another thread may have come in between; but none does from here to append().
+        if (printed := self.printed) is None:
+            return self.stdout.write(text)  # type: ignore[no-any-return]
+        printed.append(data)
+        self.printed_size += len(data)
+        if self.printed_size >= MOST_PRINTED:
+            self.printed, self.printed_size = [], 0
+            self.output.write(b"".join(printed))
+        return len(text)
 
-    def _outputs(self) -> list[Any]:
-        """What may still have something of the response, in the order it is to be flushed in."""
-        streams = (self._stdout, self._first_stdout, self.output)
-        return [stream for stream in streams if stream is not None and stream is not _UNASSIGNED]
+    def _end_printing(self) -> bytes:
+        """What was printed without sys.stdout and is not written yet."""
+        printed, self.printed = self.printed, None
+        return b"".join(printed) if printed else b""
+
+    def _streams(self) -> list[Any]:
+        """What there is of sys.stdout and sys.__stdout__."""
+        if self._first_stdout is None:
+            return []
+        return [self.stdout, self._first_stdout]
 
     @property
     def importing(self) -> Any:
@@ -225,7 +246,7 @@ class _Stream:
         script = current.get()
         if script is None:
             return self.outside.write(text)  # type: ignore[no-any-return]
-        if self._name == "stdout":
+        if self is _SYS["stdout"]:
             return script.print(text)
         return getattr(script, self._name).write(text)  # type: ignore[no-any-return]
 

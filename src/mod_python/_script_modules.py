@@ -132,6 +132,13 @@ def _names_known(script: Script) -> set[str]:
     return kept[1]
 
 
+def _is_known(script: Script, name: str) -> bool:
+    """Whether a module is known to be none of the script's own, by the first part of its name."""
+    names = _names_known(script)
+    top = name if name in names else name.partition(".")[0]
+    return top in names and top not in script.modules
+
+
 def _find(script: Script, name: str) -> ModuleSpec | None:
     """The spec of a module of the script's own; None: there is none of this name."""
     parent = name.rpartition(".")[0]
@@ -307,14 +314,12 @@ def _import_statement(original: Callable[..., ModuleType]) -> Callable[..., Modu
         level: int = 0,
     ) -> ModuleType:
         script = current.get()
-        if script is not None and script.owns(globals):
+        if script is not None and globals and (globals is script.namespace or script.owns(globals)):
             try:
-                # Mostly it is one that is known to be installed.
-                top = name.partition(".")[0]
-                if not level and top in _names_known(script) and top not in script.modules:
-                    module = None
+                if not level and _is_known(script, name):
+                    module = None  # mostly
                 else:
-                    module = _import(script, name, globals or {}, fromlist or (), level)
+                    module = _import(script, name, globals, fromlist or (), level)
             except BaseException as error:
                 # As if the statement had raised it: without these frames.
                 trace = error.__traceback__
