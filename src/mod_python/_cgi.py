@@ -36,6 +36,9 @@ _collections = itertools.count(1)
 
 _STATUS_LINE = re.compile(rb"\AHTTP/\d\.\d(?=[ \t])")
 
+#: What `__main__` has at first: as ModuleType() gives it, in one step; and `__file__`.
+_MAIN = {**vars(ModuleType("__main__")), "__file__": None, "__builtins__": builtins}
+
 _SYS = vars(sys)
 _split = functools.lru_cache(1024)(os.path.split)
 
@@ -258,9 +261,12 @@ class Run(Script):
         self._before = current.get()
         path = _SYS["path"] if self._before is None else sys.path
         path = [directory, *_importer.path_without_handlers(path)]
-        super().__init__(_arguments(req), path, self._response)
+        Script.__init__(self, path, self._response)
         self._place: object | None = apache._enter_directory(directory)
         current.set(self)
+
+    def _make_argv(self) -> list[str]:
+        return _arguments(self._req)
 
     def _make_environ(self) -> dict[str, str]:
         return self._req._cgi_environ()
@@ -278,10 +284,10 @@ class Run(Script):
         Raises:
             Exception: What the script did not catch, unless its own sys.excepthook did.
         """
-        main = ModuleType("__main__")
+        main = ModuleType.__new__(ModuleType)
         namespace = main.__dict__
+        namespace.update(_MAIN)
         namespace["__file__"] = self._req.filename
-        namespace["__builtins__"] = builtins
         self.namespace = namespace
         self.modules["__main__"] = main
         try:

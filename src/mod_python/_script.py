@@ -57,20 +57,19 @@ class Script:
     """
 
     __slots__ = (
-        "_environ", "_first_stdin", "_first_stdout", "_importing", "_stdin", "_stdout", "argv", "excepthook",
+        "_argv", "_environ", "_first_stdin", "_first_stdout", "_importing", "_stdin", "_stdout", "excepthook",
         "exits", "first_stderr", "known", "modules", "namespace", "output", "path", "printed", "printed_size",
         "stderr", "threads",
     )  # fmt: skip
 
-    def __init__(self, argv: list[str], path: list[str], output: Output) -> None:
+    def __init__(self, path: list[str], output: Output) -> None:
         """
         Args:
-            argv: sys.argv.
             path: sys.path.
             output: What sys.stdout ends in.
         """
         self._environ: dict[str, str] | None = None
-        self.argv: Any = argv
+        self._argv: Any = None
         self.path: Any = path
         # sys.__stdin__ and sys.__stdout__, once somebody has asked for them, and what the
         # script has assigned to sys.stdin and sys.stdout.
@@ -95,6 +94,10 @@ class Script:
         self.threads: list[threading.Thread] = []
         self.exits: list[Callable[[], object]] = []
 
+    def _make_argv(self) -> list[str]:
+        """What sys.argv is at first."""
+        raise NotImplementedError
+
     def _make_environ(self) -> dict[str, str]:
         """What os.environ is at first."""
         raise NotImplementedError
@@ -106,6 +109,17 @@ class Script:
     def _open_stdout(self) -> TextIO:
         """What sys.stdout is at first; it ends in `output`."""
         raise NotImplementedError
+
+    @property
+    def argv(self) -> Any:
+        """sys.argv."""
+        if self._argv is None:
+            self._argv = self._make_argv()
+        return self._argv
+
+    @argv.setter
+    def argv(self, value: Any) -> None:
+        self._argv = value
 
     @property
     def environ(self) -> dict[str, str]:
@@ -156,13 +170,15 @@ class Script:
         to make: while nobody has asked for it, there is none."""
         if self.printed is None or text.__class__ is not str:
             return self.stdout.write(text)  # type: ignore[no-any-return]
+        if not text:  # print(..., end="")
+            return 0
         data = text.encode(ENCODING, ON_ERROR)
         # Again: another thread may have come in between; but none does from here to append().
         if (printed := self.printed) is None:
-            return self.stdout.write(text)  # type: ignore[no-any-return]
+            return self.stdout.write(text)
         printed.append(data)
         self.printed_size += len(data)
-        if self.printed_size >= MOST_PRINTED:
+        if self.printed_size >= MOST_PRINTED and self.printed is printed:
             self.printed, self.printed_size = [], 0
             self.output.write(b"".join(printed))
         return len(text)
@@ -476,7 +492,8 @@ def _thread_start(original: Callable[..., None]) -> Callable[..., None]:
         script = current.get()
         if script is None:
             return original(self)
-        script.first_stdout  # noqa: B018 - print() without it is for one thread only
+        # print() without a sys.stdout is for one thread only, and the request is for this one.
+        script.first_stdout, script.argv  # noqa: B018
         context, run = contextvars.copy_context(), self.run
 
         def run_in_script() -> None:

@@ -403,6 +403,54 @@ def test_much_output(httpd):
     assert hashlib.sha256(answer.content).digest() == site_digest.digest()
 
 
+@pytest.mark.parametrize(
+    ("text", "body"),
+    [
+        ("print('one')\nsys.stdout.write('two')\nprint('three', file=sys.__stdout__)", "one\ntwothree\n"),
+        ("print('one')\nsys.stdout = sys.stdout\nprint('two')", "one\ntwo\n"),
+        ("print('one')\nsys.stdout = io.StringIO()\nprint('two')", "one\n"),
+        ("print('one')\nsys.stdout.detach()\nsys.stdout = None\nprint('two', file=sys.stderr)", "one\n"),
+        ("print('one')\nsys.stdout.close()", "one\n"),
+        ("print('\\udcff', end='')\nprint('\\xe9')", "\ufffd\xe9\n"),
+        ("print('x' * 20000)\nprint('y', len(sys.stdout.newlines or ''))", "x" * 20000 + "\ny 0\n"),
+        ("for n in range(5000):\n    print(n)", "".join(f"{n}\n" for n in range(5000))),
+        ("try:\n    print('\\ud800')\nexcept UnicodeEncodeError:\n    print('error')", "error\n"),
+        ("print('one')\nt = threading.Thread(target=print, args=('two',))\nt.start()\nt.join()\nprint('three')", "one\ntwo\nthree\n"),
+        ("from contextvars import copy_context\nprint('one')\ncopy_context().run(print, 'two')\nprint('three')", "one\ntwo\nthree\n"),
+    ],
+)  # fmt: skip
+def test_printing(httpd, text, body):
+    """What is printed comes out in its order, whatever the script does with sys.stdout afterwards."""
+    site = script(
+        httpd, f"import io, sys, threading\nprint('Content-Type: text/plain; charset=utf-8\\n')\n{text}\n"
+    )
+    assert site.get("script.py").text == body
+    if "stderr" in text:
+        site.expect_log("two")
+
+
+def test_printed_while_it_runs(httpd):
+    """More than some kilobytes do not wait for the script's end."""
+    site = script(
+        httpd,
+        """
+        import sys
+        print("Content-Type: text/plain\\n")
+        for n in range(2000):
+            print(f"{n:0100}")
+        sys.stdin.read(1)
+        print("last")
+        """,
+    )
+    with site.connect() as connection:
+        connection.send(
+            f"POST {site.prefix}script.py HTTP/1.1\r\nHost: x\r\nConnection: close\r\nContent-Length: 1\r\n\r\n".encode()
+        )
+        connection.read_until(b"00100\n")
+        connection.send(b"x")
+        assert b"last\n" in connection.read_all()
+
+
 def test_bytes_before_the_header(httpd):
     """Bytes overtake text that is not flushed, as in any process; the log shows them."""
     site = script(
