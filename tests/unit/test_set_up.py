@@ -21,8 +21,9 @@ def script(name: str) -> ModuleType:
 
 
 @pytest.fixture
-def set_up() -> ModuleType:
-    """The set-up script, of this test alone."""
+def set_up(monkeypatch: pytest.MonkeyPatch) -> ModuleType:
+    """The set-up script, of this test alone, and so is what it puts on sys.path."""
+    monkeypatch.setattr(sys, "path", sys.path[:])
     return script("set_up")
 
 
