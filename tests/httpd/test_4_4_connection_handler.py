@@ -535,52 +535,7 @@ def test_plain_text_to_tls(httpd):
         assert b"spam" not in connection.read_all()
 
 
-# What is no handler's
-
-
-def test_outside_a_connection_handler(httpd):
-    """A request's connection is not for reading and writing: RuntimeError says so."""
-    kinds = httpd.run(
-        """
-        answers = []
-        for call in ("read(1)", "readline()", "write('x')"):
-            try:
-                eval("req.connection." + call)
-            except RuntimeError as error:
-                answers.append("connection handler" in str(error))
-        return answers
-        """
-    )
-    assert kinds == [True] * 3
-
-
-@pytest.mark.parametrize(
-    "use", ["read(1)", "readline()", "write(b'x')", "remote_ip", "notes", "notes.get('x')"]
-)
-def test_use_after_the_connection(httpd, use):
-    """A connection object that is kept raises when it is used later."""
-    code = f"""
-        kept = []
-
-        def connectionhandler(conn):
-            line = conn.readline()
-            if line == b"keep\\n":
-                kept.append(conn)
-                conn.write("kept")
-            if line != b"use\\n":
-                return
-            try:
-                kept.pop().{use}
-            except Exception as error:
-                conn.write(type(error).__name__)
-        """
-    server = httpd(LIB, {"lib/spam.py": code})
-    with server.connect() as connection:
-        connection.send(b"keep\n")
-        assert connection.read_all() == b"kept"
-    with server.connect() as connection:
-        connection.send(b"use\n")
-        assert connection.read_all() in (b"RuntimeError", b"ReferenceError", b"ValueError")
+# Where it runs
 
 
 def test_another_thread(httpd):

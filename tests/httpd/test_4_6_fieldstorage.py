@@ -361,3 +361,24 @@ def test_expansion_by_a_filter(httpd):
     assert site.post("x", content=b"a=1", headers=URLENCODED).status_code == 200
     assert site.post("x", content=b"a=1234", headers=URLENCODED).status_code == 413
     site.expect_log("KK0121: form refused: 5001 bytes")
+
+
+@pytest.mark.parametrize("reload", ["On", "Off"])
+def test_form_of_an_early_phase(httpd, reload):
+    """req.form that one phase has set is there in the next."""
+    code = """
+        from mod_python import apache, util
+
+        def fixuphandler(req):
+            req.form = util.FieldStorage(req, 1)
+            return apache.OK
+
+        def handler(req):
+            req.write(req.form.getfirst("name"))
+            return apache.OK
+        """
+    config = (
+        f"SetHandler python-program\nPythonFixupHandler early\nPythonHandler early\nPythonAutoReload {reload}"
+    )
+    site = httpd.site(config, {"early.py": code})
+    assert site.post("x", data={"name": "spam"}).text == "spam"

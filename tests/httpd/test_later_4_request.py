@@ -595,24 +595,3 @@ def test_log_error_of_a_connection_names_the_client(httpd):
     server = httpd()
     server.run("req.connection.log_error('spam of a connection')")
     server.expect_log(r"\[client 127\.0\.0\.1:\d+\] spam of a connection")
-
-
-@pytest.mark.parametrize("reload", ["On", "Off"])
-def test_form_of_an_early_phase(httpd, reload):
-    """req.form that one phase has set is there in the next."""
-    code = """
-        from mod_python import apache, util
-
-        def fixuphandler(req):
-            req.form = util.FieldStorage(req, 1)
-            return apache.OK
-
-        def handler(req):
-            req.write(req.form.getfirst("name"))
-            return apache.OK
-        """
-    config = (
-        f"SetHandler python-program\nPythonFixupHandler early\nPythonHandler early\nPythonAutoReload {reload}"
-    )
-    site = httpd.site(config, {"early.py": code})
-    assert site.post("x", data={"name": "spam"}).text == "spam"

@@ -3,7 +3,9 @@ stand-in for the extension module that exists inside httpd only."""
 
 import importlib
 import sys
+import textwrap
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from types import ModuleType, SimpleNamespace
 
 import pytest
@@ -69,3 +71,28 @@ def finders(monkeypatch: pytest.MonkeyPatch) -> None:
 def importer(own: Callable[[str], ModuleType]) -> ModuleType:
     """A mod_python._importer that has imported nothing yet."""
     return own("_importer")
+
+
+@pytest.fixture
+def write(tmp_path: Path):
+    """Writes a file below the test's directory, making the directories it needs."""
+
+    def write(name: str, text: str) -> Path:
+        path = tmp_path / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(textwrap.dedent(text))
+        return path
+
+    return write
+
+
+@pytest.fixture
+def load(importer, tmp_path: Path):
+    """Loads a module from a directory below the test's, as a handler's module is."""
+
+    def load(name: str, directory: str = "", **options):
+        place = f"{tmp_path / directory}/"
+        importer.add_directory(place)
+        return importer.load(name, place, **options)
+
+    return load

@@ -3,25 +3,11 @@ mod_python._reload, _import_statement and _source_loader."""
 
 import os
 import sys
-import textwrap
 import threading
 from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
-
-
-@pytest.fixture
-def write(tmp_path: Path):
-    """Writes a file below the test's directory, making the directories it needs."""
-
-    def write(name: str, text: str) -> Path:
-        path = tmp_path / name
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(textwrap.dedent(text))
-        return path
-
-    return write
 
 
 @pytest.fixture
