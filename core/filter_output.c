@@ -6,8 +6,7 @@
 
 #include "py_filter_call.h"
 
-/* Nothing of the response has gone out: the client gets 500. Else it is told by a
- * response that breaks off. */
+/* A request's client is told by mp_filter_answer(); a connection has none to tell. */
 static apr_status_t fail_output(mp_filter_context *context)
 {
     request_rec *r = context->r;

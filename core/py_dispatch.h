@@ -18,7 +18,8 @@ int mp_dispatch_connection(conn_rec *c, const mp_handler *handler);
 /* Whether req.add_handler() added to this phase. */
 int mp_has_added_handlers(request_rec *r, mp_phase phase);
 
-/* Has the PythonCleanupHandler run when r's pool ends. */
+/* Has the PythonCleanupHandler run, and what is left of r's wrappers and filters cut off, when
+ * r's pool ends. */
 void mp_dispatch_cleanup_later(request_rec *r);
 
 #endif
