@@ -26,8 +26,8 @@ typedef struct {
     struct mp_interp *member;          /* of a pool: the one that the connection stays in */
     struct mp_filter_context *filters; /* the connection's, that were called */
     apr_bucket_brigade *in;            /* what a connection handler is to read next */
-    apr_bucket_brigade *out;           /* what it writes; NULL until TLS, if any, has shaken hands */
-    unsigned at_end : 1;               /* it was told that the peer has closed */
+    apr_bucket_brigade *out; /* what it writes; NULL until TLS, if any, has shaken hands */
+    unsigned at_end : 1;     /* it was told that the peer has closed */
 } mp_conn_context;
 
 /* A request in one interpreter. Of a pool, the request stays in the member that its
