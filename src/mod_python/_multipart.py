@@ -166,6 +166,12 @@ class Tally:
 class _Parser(PushMultipartParser):  # type: ignore[misc]
     """Takes parts that have another Content-Disposition than a form's, or none."""
 
+    def _on_segment_headerline(self, line: bytes) -> None:
+        # Otherwise it would be one only where a block ends behind it.
+        if b"\n" in line:
+            raise MultipartError("Invalid line break in segment header")
+        super()._on_segment_headerline(line)
+
     def _create_segment(self, headerlist: list[tuple[str, str]]) -> MultipartSegment:
         return MultipartSegment(headerlist)
 

@@ -200,6 +200,7 @@ MALFORMED = [
     body(part("a", b"1", None, "spaced name: x")),
     body(part("a", b"1", None, "Content-Length: 5")),
     body(part("a", b"1", None, "Content-Length: x")),
+    body(part("a", b"1", None, "X-One: 1\nX-Two: 2")),
     body(part("a", b"1")).replace(b"--\r\n", b"spam\r\n"),
     b"a=1&b=2",
     b"",
