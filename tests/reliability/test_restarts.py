@@ -83,7 +83,8 @@ def directories():
         yield Path(name)
 
 
-def test_no_request_fails(watched, full, mpm, directories):
+# The directories come first, so that they go last: children start until the server has stopped.
+def test_no_request_fails(directories, watched, full, mpm):
     """Restarts every two seconds and children of 500 connections each, under load."""
     files = mix.FILES | {"python/ends.py": ENDS}
     config = mix.CONFIG + "MaxConnectionsPerChild 500\nPythonImport ends main_interpreter\n"
