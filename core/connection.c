@@ -95,22 +95,20 @@ static apr_status_t begin(conn_rec *c, mp_conn_context *context)
     for (;;) {
         /* Not blocking: as in fetch(). */
         rv = ap_get_brigade(c->input_filters, context->in, AP_MODE_INIT, APR_NONBLOCK_READ, 0);
-        if (APR_STATUS_IS_EAGAIN(rv)) {
-            rv = wait_readable(c, STOP_CHECK); /* mod_reqtimeout may have a limit of its own */
-            if ((rv == APR_SUCCESS || APR_STATUS_IS_TIMEUP(rv)) && apr_time_now() < end) {
-                continue;
-            }
-            rv = rv == APR_SUCCESS ? APR_TIMEUP : rv;
-            c->aborted = 1; /* or closing would wait for the handshake, to say goodbye */
-        } else if (rv == APR_SUCCESS) {
-            context->out = apr_brigade_create(c->pool, c->bucket_alloc);
-            end_handshake_timeout(c);
-            return APR_SUCCESS;
+        if (!APR_STATUS_IS_EAGAIN(rv)) {
+            break;
         }
-        if (rv != APR_SUCCESS) {
-            return rv;
+        rv = wait_readable(c, STOP_CHECK); /* mod_reqtimeout may have a limit of its own */
+        if ((rv != APR_SUCCESS && !APR_STATUS_IS_TIMEUP(rv)) || apr_time_now() >= end) {
+            c->aborted = 1; /* or closing would wait for the handshake, to say goodbye */
+            return rv == APR_SUCCESS ? APR_TIMEUP : rv;
         }
     }
+    if (rv == APR_SUCCESS) {
+        context->out = apr_brigade_create(c->pool, c->bucket_alloc);
+        end_handshake_timeout(c);
+    }
+    return rv;
 }
 
 apr_status_t mp_connection_peek(conn_rec *c, const char **data, apr_size_t *size)

@@ -24,6 +24,7 @@ STANDARD = re.compile(
 FATAL = re.compile(
     r"AH0005[0-2]:"  # child process exited on a signal
     r"|AH0004[67]:"  # child process had to be killed at the end
+    rf"|{'AH0004[67]' if SANITIZED else 'AH00045'}:"  # or was told to end once more
     r"|AddressSanitizer|LeakSanitizer|UndefinedBehaviorSanitizer|runtime error:"
     r"|Fatal Python error|Assertion .* failed"
 )
