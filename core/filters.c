@@ -79,6 +79,17 @@ mp_filter_context *mp_filter_context_of(ap_filter_t *f, int is_input)
     return new_context(f, handler, is_input);
 }
 
+mp_filter_context *mp_filter_context_new_block(ap_filter_t *f, const mp_handler *handler)
+{
+    void *kept = f->ctx; /* mod_include's */
+    mp_filter_context *context = new_context(f, handler, 0);
+
+    f->ctx = kept;
+    context->is_ssi = 1;
+    context->at_end = 1;
+    return context;
+}
+
 void mp_filter_add_own(request_rec *r, const mp_own_filter *own, int is_input)
 {
     ap_filter_t *f = is_input ? ap_add_input_filter(OWN_NAME, NULL, r, r->connection)
@@ -97,8 +108,10 @@ void mp_filters_register(void)
 
 int mp_filters_on(const request_rec *r)
 {
+    /* Those of content: Python's, mod_include's with its #python, mod_filter's that stands in
+     * for either. */
     for (const ap_filter_t *f = r->output_filters; f && f->r; f = f->next) {
-        if (f->frec->filter_func.out_func == mp_filter_output) {
+        if (f->frec->ftype < AP_FTYPE_CONTENT_SET) {
             return 1;
         }
     }
@@ -343,7 +356,7 @@ apr_status_t mp_filter_close(mp_filter_context *context)
         return APR_SUCCESS;
     }
     context->closed = 1;
-    if (context->r) {
+    if (context->r && !context->is_ssi) {
         mp_filter_append(context, apr_bucket_eos_create(context->c->bucket_alloc));
     }
     return mp_filter_forward(context);

@@ -21,22 +21,30 @@
 
 struct mp_interp;
 
-/* One per filter and request, or connection. */
+/* A <!--#python attribute="code" --> of a page. */
+typedef struct {
+    const char *attribute; /* "eval" or "exec" */
+    const char *code;
+} mp_ssi_block;
+
+/* One per filter and request, or connection; and one for all blocks of a page. */
 typedef struct mp_filter_context {
     ap_filter_t *f;
     conn_rec *c;
     request_rec *r; /* NULL: a connection's filter */
     apr_pool_t *pool;
     const mp_handler *handler;
-    apr_bucket_brigade *in;  /* to be read by the handler */
-    apr_bucket_brigade *out; /* written by it, and not yet passed on */
-    apr_size_t gathered;     /* bytes that writes gathered in out */
-    apr_off_t consumed;      /* bytes read by the handler, all in all */
-    apr_off_t produced;      /* bytes written by it, all in all */
-    apr_status_t rv;         /* of the neighbour that failed */
-    const char *page;        /* PythonDebug: what to show of a failure, or NULL */
+    apr_bucket_brigade *in;        /* to be read by the handler */
+    apr_bucket_brigade *out;       /* written by it, and not yet passed on */
+    apr_size_t gathered;           /* bytes that writes gathered in out */
+    apr_off_t consumed;            /* bytes read by the handler, all in all */
+    apr_off_t produced;            /* bytes written by it, all in all */
+    apr_status_t rv;               /* of the neighbour that failed */
+    const char *page;              /* PythonDebug: what to show of a failure, or NULL */
+    const mp_ssi_block *ssi_block; /* while it is run, or NULL */
     unsigned is_input : 1;
     unsigned is_own : 1;     /* of req.register_*_filter() */
+    unsigned is_ssi : 1;     /* of blocks: f is mod_include's */
     unsigned was_called : 1; /* something came through it */
     unsigned holds : 1;      /* readline() keeps something for the next read */
     unsigned is_running : 1; /* the handler is being called */
@@ -90,6 +98,8 @@ apr_status_t mp_filter_pass_on(mp_filter_context *context);
 /* For the two directions. The context of a filter, made at its first call; NULL where
  * its name means no Python handler. */
 mp_filter_context *mp_filter_context_of(ap_filter_t *f, int is_input);
+/* That of blocks. There is nothing to read; the brigade to write to is the caller's. */
+mp_filter_context *mp_filter_context_new_block(ap_filter_t *f, const mp_handler *handler);
 /* Passes out to the next filter; on input nothing, for what reads takes it. May block. */
 apr_status_t mp_filter_forward(mp_filter_context *context);
 void mp_filter_append(mp_filter_context *context, apr_bucket *bucket);
@@ -112,7 +122,7 @@ apr_status_t mp_filter_input(ap_filter_t *f, apr_bucket_brigade *brigade, ap_inp
 /* Puts a filter of req.register_*_filter() in the way of r's input or output. */
 void mp_filter_add_own(request_rec *r, const mp_own_filter *own, int is_input);
 
-/* Whether a Python filter is in the way of r's output or input. */
+/* Whether a filter that may run Python is in the way of r's output or input. */
 int mp_filters_on(const request_rec *r);
 
 /* For mp_filters_register_hooks(). */

@@ -10,6 +10,7 @@
 #include "hooks.h"
 #include "preflight.h"
 #include "py_exports.h"
+#include "ssi.h"
 
 static void register_hooks(apr_pool_t *pool)
 {
@@ -21,6 +22,7 @@ static void register_hooks(apr_pool_t *pool)
     mp_connection_register_hooks(pool);
     mp_global_lock_register_hooks(pool);
     mp_exports_register_hooks(pool);
+    mp_ssi_register_hooks(pool);
 }
 
 AP_DECLARE_MODULE(python) = {

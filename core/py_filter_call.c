@@ -98,25 +98,52 @@ static PyObject *own_handler(const mp_filter_context *context)
     return handler;
 }
 
-/* The wrapper with its Handler, made at the first call; NULL with an exception. Holds. */
+/* That of a block of a page, which is run as a filter's handler is. */
+static PyObject *block_handler(const mp_filter_context *context)
+{
+    PyObject *ssi = PyImport_ImportModule("mod_python._ssi");
+    PyObject *handler = NULL;
+
+    if (ssi) {
+        handler = PyObject_CallMethod(ssi, "make_handler", "sNN", context->ssi_block->attribute,
+                                      mp_str_from_fs(context->ssi_block->code),
+                                      mp_str_from_fs(context->r->filename));
+        Py_DECREF(ssi);
+    }
+    return handler;
+}
+
+static PyObject *make_handler(const mp_filter_context *context)
+{
+    if (context->is_ssi) {
+        return block_handler(context);
+    }
+    return context->is_own ? own_handler(context) : configured_handler(context);
+}
+
+/* The wrapper with its Handler, made at the first call, or for each block; NULL with an
+ * exception. Holds. */
 static mp_filter *wrapper_of(mp_filter_context *context)
 {
     mp_filter *filter = context->wrapper;
+    PyObject *handler;
 
-    if (filter) {
+    if (filter && !context->is_ssi) {
         return filter;
     }
-    filter = (mp_filter *)mp_filter_new(context->interp, context);
+    if (!(handler = make_handler(context))) {
+        return NULL;
+    }
     if (!filter) {
-        return NULL;
+        filter = (mp_filter *)mp_filter_new(context->interp, context);
+        if (!filter) {
+            Py_DECREF(handler);
+            return NULL;
+        }
+        context->wrapper = filter;
+        drop_later(context);
     }
-    filter->handler = context->is_own ? own_handler(context) : configured_handler(context);
-    if (!filter->handler) {
-        Py_DECREF(filter);
-        return NULL;
-    }
-    context->wrapper = filter;
-    drop_later(context);
+    Py_XSETREF(filter->handler, handler);
     return filter;
 }
 
@@ -124,6 +151,15 @@ static const mp_dir_config *config_of(const mp_filter_context *context)
 {
     return context->r ? mp_dir_config_of_request(context->r)
                       : mp_dir_config_of_server(context->c->base_server);
+}
+
+/* What is being called, for messages. */
+static const char *kind_of(const mp_filter_context *context)
+{
+    if (context->is_ssi) {
+        return context->handler->text;
+    }
+    return context->is_input ? "PythonInputFilter" : "PythonOutputFilter";
 }
 
 /* None: all is well. A str: the handler failed; what to show of that. */
@@ -136,8 +172,7 @@ static int call_run_filter(mp_filter_context *context)
 
     if (filter) {
         /* One of a connection waits for the next request, for as long as it takes. */
-        mp_watch_begin(&watch, context->interp, context->r,
-                       context->is_input ? "PythonInputFilter" : "PythonOutputFilter",
+        mp_watch_begin(&watch, context->interp, context->r, kind_of(context),
                        context->r ? mp_timeout_of(config) : 0);
         result = PyObject_CallFunction(mp_interp_state(context->interp)->dispatch_run_filter,
                                        "OOiN", filter, filter->handler, mp_flags_of(config),
