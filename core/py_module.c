@@ -159,6 +159,7 @@ static int apache_exec(PyObject *module)
     DO(state->dispatch_names)                           \
     DO(state->name_path)                                \
     DO(state->name_direct)                              \
+    DO(state->name_write)                               \
     DO(state->environ_names)                            \
     DO(state->environ_values)                           \
     DO(state->environ_base)                             \

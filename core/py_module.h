@@ -47,6 +47,7 @@ typedef struct {
     /* Interned: "_path", and "direct" of a Handler. */
     PyObject *name_path;
     PyObject *name_direct;
+    PyObject *name_write;
     /* py_environ.c: names of CGI variables, and what every WSGI environ has. */
     PyObject *environ_names;
     PyObject *environ_values;

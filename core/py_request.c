@@ -579,7 +579,7 @@ int mp_request_setup(PyObject *module, mp_state *state)
 {
     PyMethodDef *tables[] = {mp_request_io,        mp_request_cgi,      mp_request_wsgi,
                              mp_request_methods,   mp_request_handlers, mp_request_http,
-                             mp_request_publisher, mp_request_wsgi_env};
+                             mp_request_publisher, mp_request_wsgi_env, mp_request_psp};
     PyTypeObject *type = state->request_type = mp_type_create(module, &request_spec);
 
     for (size_t i = 0; type && i < sizeof(tables) / sizeof(*tables); i++) {

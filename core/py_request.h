@@ -69,6 +69,7 @@ extern PyMethodDef mp_request_io[];
 extern PyMethodDef mp_request_methods[];
 extern PyMethodDef mp_request_wsgi[];
 extern PyMethodDef mp_request_wsgi_env[];
+extern PyMethodDef mp_request_psp[];
 extern PyMethodDef mp_request_publisher[];
 extern PyMethodDef mp_request_handlers[];
 extern PyMethodDef mp_request_http[];

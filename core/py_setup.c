@@ -69,7 +69,8 @@ static int take_functions(PyObject *dispatch, mp_state *state)
     }
     Py_XSETREF(state->name_path, PyUnicode_InternFromString("_path"));
     Py_XSETREF(state->name_direct, PyUnicode_InternFromString("direct"));
-    return state->name_path && state->name_direct ? 0 : -1;
+    Py_XSETREF(state->name_write, PyUnicode_InternFromString("write"));
+    return state->name_path && state->name_direct && state->name_write ? 0 : -1;
 }
 
 int mp_set_up_interpreter(mp_interp *interp)

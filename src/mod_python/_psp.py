@@ -44,7 +44,8 @@ class Origin(NamedTuple):
     shift: int
 
 
-#: What tells one version of a file from another: nanoseconds, bytes, inode number.
+#: What tells one version of a file from another: microseconds, bytes, inode number; as
+#: req._file_stamp() has it.
 Stamp = tuple[int, int, int]
 
 
@@ -53,7 +54,7 @@ class Line(NamedTuple):
 
     text: str
     origin: Origin
-    #: It begins with req.write(str(...)) of this module's.
+    #: It begins with a call of req.write() that is this module's.
     is_write: bool = False
 
 
@@ -104,7 +105,7 @@ def parse_text(text: str, dir: str | None = None) -> Page:
 
 def stamp_of(status: os.stat_result) -> Stamp:
     """The version of a file."""
-    return (status.st_mtime_ns, status.st_size, status.st_ino)
+    return (status.st_mtime_ns // 1000, status.st_size, status.st_ino)
 
 
 def _source_of(page: Page) -> str:
@@ -213,6 +214,7 @@ class _Parser:
     def _add_text(self, text: _Text, content: str, offset: int, is_open: bool) -> None:
         before = self._indent + "req.write("
         lines = _LINE_OF_TEXT.findall(content)
+        is_write = not is_open
         if is_open:
             last = self._lines[-1]
             end = f" {content!r}, 0)" if len(lines) == 1 else ""
@@ -222,7 +224,8 @@ class _Parser:
             before = " " * len(before)
         for number, line in enumerate(lines, 1):
             end = ", 0)" if number == len(lines) else ""
-            self._add(f"{before}{line!r}{end}", text, offset, len(before))
+            self._add(f"{before}{line!r}{end}", text, offset, len(before), is_write)
+            is_write = False
             before = " " * len(before)
             offset += len(line)
 

@@ -5,24 +5,26 @@ import os
 import re
 import sys
 import threading
-from collections.abc import Sequence
 from types import CodeType, FunctionType, TracebackType
 from typing import Any, Generic, NamedTuple, TypeVar
 
+import _apache
+
 from mod_python import _psp
 
-__all__ = ["Compiled", "FileCache", "HitsCache", "from_file", "from_string", "relocate"]
+__all__ = ["Compiled", "FileCache", "HitsCache", "execute", "from_file", "from_string", "relocate"]
 
 _T = TypeVar("_T")
 
 #: Entries of a cache.
 SIZE = 512
 
+#: The global variable that a page's text and expressions are written with, by its code; no
+#: name that the page can have. See req._write_piece().
+WRITER = "psp write"
+
 #: In what Python says of a mistake: a line of the source.
 _ON_LINE = re.compile(r"\bon line (\d+)")
-
-#: Files and their versions; None: it cannot be looked at.
-_Stamps = Sequence[tuple[str, _psp.Stamp | None]]
 
 
 class Compiled(NamedTuple):
@@ -35,6 +37,8 @@ class Compiled(NamedTuple):
     included: list[tuple[str, int]]
     #: Of the page itself.
     lines: int
+    #: The files it consists of, in the versions that were read; its own is the first.
+    files: list[tuple[str, _psp.Stamp]]
 
 
 def compile_page(page: _psp.Page) -> Compiled:
@@ -51,9 +55,10 @@ def compile_page(page: _psp.Page) -> Compiled:
         tree = ast.parse(text, page.file)
     except SyntaxError as error:
         raise places.translated(error) from None
-    for node in ast.walk(tree):
-        if isinstance(node, ast.Call) and page.source[node.lineno - 1].is_write:
-            _format(node)
+    if _is_writer_known(tree):
+        for node in ast.walk(tree):
+            if isinstance(node, ast.Call) and page.source[node.lineno - 1].is_write:
+                _use_writer(node)
     for node in ast.walk(tree):
         if hasattr(node, "lineno"):
             places.move(node)
@@ -61,31 +66,72 @@ def compile_page(page: _psp.Page) -> Compiled:
         code = compile(tree, page.file, "exec", dont_inherit=True)
     except SyntaxError as error:
         raise places.named(error) from None
-    return Compiled(code, frozenset(_names_in(code)), places.included, places.lines)
+    return Compiled(code, frozenset(_names_in(code)), places.included, places.lines, page.files)
 
 
-def _format(node: ast.Call) -> None:
-    """Have req.write(str(x) + "text", 0) write a formatted string, which looks up no `str`."""
+def execute(compiled: Compiled, scope: dict[str, Any]) -> None:
+    """Run a page.
+
+    Args:
+        compiled: The page.
+        scope: Its global variables; `req` is what it writes to.
+
+    Raises:
+        BaseException: What the page raises.
+    """
+    req = scope["req"]
+    if isinstance(req, _apache.mp_request):
+        scope[WRITER] = req._write_piece
+    else:  # it only looks like one
+        scope[WRITER] = lambda value, text="": req.write(str(value) + text, 0)
+    exec(compiled.code, scope)
+
+
+def _is_writer_known(tree: ast.Module) -> bool:
+    """Whether `req` is what the page is run with, everywhere in it."""
+    for node in ast.walk(tree):
+        match node:
+            case ast.Name(("req" | "exec" | "globals" | "locals" | "vars") as name, context):
+                if name != "req" or not isinstance(context, ast.Load):
+                    return False
+            case (
+                ast.arg("req")
+                | ast.alias(asname="req")
+                | ast.alias("req" | "*")
+                | ast.ExceptHandler(name="req")
+                | ast.MatchAs(name="req")
+                | ast.MatchStar("req")
+                | ast.MatchMapping(rest="req")
+                | ast.FunctionDef("req")
+                | ast.AsyncFunctionDef("req")
+                | ast.ClassDef("req")
+            ):
+                return False
+    return True
+
+
+def _use_writer(node: ast.Call) -> None:
+    """Have req.write(str(x) + "text", 0) call WRITER, which joins nothing."""
     match node:
         case ast.Call(
             ast.Attribute(ast.Name("req"), "write"),
-            [ast.Call(ast.Name("str"), [value], []) as argument, ast.Constant()],
+            [ast.Call(ast.Name("str"), [value], []), ast.Constant()],
         ):
-            text = []
+            arguments = [value]
+        case ast.Call(ast.Attribute(ast.Name("req"), "write"), [ast.Constant(str()) as text, ast.Constant()]):
+            arguments = [text]
         case ast.Call(
             ast.Attribute(ast.Name("req"), "write"),
             [
-                ast.BinOp(
-                    ast.Call(ast.Name("str"), [value], []), ast.Add(), ast.Constant(str()) as end
-                ) as argument,
+                ast.BinOp(ast.Call(ast.Name("str"), [value], []), ast.Add(), ast.Constant(str()) as text),
                 ast.Constant(),
             ],
         ):
-            text = [end]
+            arguments = [value, text]
         case _:
             return
-    formatted = ast.copy_location(ast.FormattedValue(value, ord("s")), argument)
-    node.args[0] = ast.copy_location(ast.JoinedStr([formatted, *text]), argument)
+    node.func = ast.copy_location(ast.Name(WRITER, ast.Load()), node.func)
+    node.args = arguments
 
 
 class _Places:
@@ -260,28 +306,24 @@ class HitsCache(Generic[_T]):
 
 
 class FileCache(HitsCache[_T]):
-    """The same by the name of a file, as long as that and those it depends on are unchanged."""
+    """The same by the name of a file, as long as that is unchanged."""
 
     def __init__(self, size: int = SIZE) -> None:
         """See HitsCache."""
         super().__init__(size)
-        self._stamps: dict[str, _Stamps] = {}
+        self._stamps: dict[str, _psp.Stamp | None] = {}
 
     def __getitem__(self, key: str) -> _T:
         value = super().__getitem__(key)
-        for file, stamp in self._stamps.get(key, ()):
-            if _stamp_of(file) != stamp:
-                raise KeyError(key)
+        if self._stamps.get(key) != _stamp_of(key):
+            raise KeyError(key)
         return value
 
     def __setitem__(self, key: str, value: _T) -> None:
-        self.store(key, value, [(key, _stamp_of(key))])
-
-    def store(self, key: str, value: _T, stamps: _Stamps) -> None:
-        """Keep a value that depends on files that were of these versions."""
+        stamp = _stamp_of(key)
         super().__setitem__(key, value)
         with self._lock:
-            self._stamps[key] = stamps
+            self._stamps[key] = stamp
             if len(self._stamps) > 2 * self.size:
                 self._stamps = {key: self._stamps[key] for key in self._values if key in self._stamps}
 
@@ -293,25 +335,38 @@ def _stamp_of(file: str) -> _psp.Stamp | None:
         return None
 
 
-_files: FileCache[Compiled] = FileCache()
+_files: HitsCache[Compiled] = HitsCache()
 _strings: HitsCache[Compiled] = HitsCache()
 
 
-def from_file(file: str) -> Compiled:
-    """The code of the page in a file, of which the absolute name is given.
+def from_file(file: str, stamp: _psp.Stamp | None = None) -> Compiled:
+    """The code of the page in a file.
+
+    Args:
+        file: Its absolute name.
+        stamp: Its version, if that is known.
 
     Raises:
         OSError: It cannot be read.
         SyntaxError: It is no page.
     """
     try:
-        return _files[file]
+        compiled = _files[file]
     except KeyError:
         pass
-    page = _psp.parse_file(file)
-    compiled = compile_page(page)
-    _files.store(file, compiled, page.files)
+    else:
+        if _is_current(compiled, stamp):
+            return compiled
+    compiled = _files[file] = compile_page(_psp.parse_file(file))
     return compiled
+
+
+def _is_current(compiled: Compiled, stamp: _psp.Stamp | None) -> bool:
+    files = compiled.files
+    name, known = files[0]
+    if (stamp or _stamp_of(name)) != known:
+        return False
+    return len(files) == 1 or all(_stamp_of(name) == known for name, known in files[1:])
 
 
 def from_string(text: str, directory: str | None) -> Compiled:

@@ -7,14 +7,13 @@ runs the file that a request is for; PSP runs pages as templates from other hand
 
 import os
 from collections.abc import Callable, Mapping
-from typing import TYPE_CHECKING, Any, NoReturn
+from typing import Any, NoReturn
+
+import _apache
 
 from mod_python import _psp, _psp_code, apache
 from mod_python._psp import parse, parsestring
 from mod_python._psp_code import FileCache, HitsCache
-
-if TYPE_CHECKING:
-    import _apache
 
 __all__ = ["PSP", "FileCache", "HitsCache", "PSPInterface", "handler", "parse", "parsestring"]
 
@@ -23,7 +22,7 @@ FLAG_DEBUG = 2  # as in _dispatch
 _NO_VARS: Mapping[str, Any] = {}
 
 
-def handler(req: "_apache.mp_request") -> int:
+def handler(req: _apache.mp_request) -> int:
     """Run the page that a request is for; with PythonDebug On and a "_" behind its name, show it.
 
     Returns:
@@ -54,7 +53,7 @@ class PSP:
 
     def __init__(
         self,
-        req: "_apache.mp_request",
+        req: _apache.mp_request,
         filename: str | None = None,
         string: str | None = None,
         vars: Mapping[str, Any] = _NO_VARS,
@@ -82,8 +81,13 @@ class PSP:
             self._compiled = _psp_code.from_string(string, self.directory)
             return
         own = req.filename or ""
-        self.filename = own if filename is None else os.path.join(os.path.dirname(own), filename)
-        self._compiled = _psp_code.from_file(self.filename)
+        stamp = None
+        if filename is None or filename == own:
+            self.filename = own
+            stamp = req._file_stamp() if isinstance(req, _apache.mp_request) else None
+        else:
+            self.filename = os.path.join(os.path.dirname(own), filename)
+        self._compiled = _psp_code.from_file(self.filename, stamp)
 
     @property
     def directory(self) -> str:
@@ -135,7 +139,7 @@ class PSP:
 
     def _execute(self, scope: dict[str, Any], psp: "PSPInterface", flush: object) -> None:
         try:
-            exec(self._compiled.code, scope)
+            _psp_code.execute(self._compiled, scope)
         except apache.SERVER_RETURN:
             raise
         except BaseException as error:
@@ -162,7 +166,7 @@ class PSPInterface:
 
     __slots__ = ("_page", "error_page", "req")
 
-    def __init__(self, req: "_apache.mp_request", page: PSP) -> None:
+    def __init__(self, req: _apache.mp_request, page: PSP) -> None:
         self.req = req
         self._page = page
         #: The file of the page that runs if this one fails.
@@ -194,7 +198,7 @@ class PSPInterface:
         util.redirect(self.req, location, permanent)
 
 
-def _form_of(req: "_apache.mp_request") -> Any:
+def _form_of(req: _apache.mp_request) -> Any:
     """The request's form, made if there is none."""
     form = getattr(req, "form", None)
     if form is None:
@@ -204,7 +208,7 @@ def _form_of(req: "_apache.mp_request") -> Any:
     return form
 
 
-def _session_of(req: "_apache.mp_request") -> tuple[Any, bool]:
+def _session_of(req: _apache.mp_request) -> tuple[Any, bool]:
     """The request's session, and whether it was made here."""
     session = getattr(req, "session", None)
     if session is not None:

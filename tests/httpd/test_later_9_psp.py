@@ -151,6 +151,63 @@ def test_long_page(server):
     assert server.get("many.psp").text == "0123456789" * 20000
 
 
+PIECES = """<% req.content_type = "text/plain; charset=utf-8" %>a<%= "\u65e5" %>b<%= 1.5 %>
+<%
+for i in range(40):
+%><%= "x" * 1000 %>,<%
+%>
+<%= "y" * 100000 %>.
+"""
+
+
+@pytest.mark.parametrize("how", ["", "# flushed"])
+def test_pieces(httpd, how):
+    """What is written in pieces, small and large, is what joined text would be."""
+    server = httpd(CONFIG + how, {"htdocs/pieces.psp": (how and "<% req.flush() %>") + PIECES})
+    assert (
+        server.get("pieces.psp").text
+        == "a\u65e5b1.5\n" + ("x" * 1000 + ",") * 40 + "\n" + "y" * 100000 + ".\n"
+    )
+
+
+@pytest.mark.parametrize("where", ["from the start", "from the middle"])
+def test_write_of_a_program(httpd, where):
+    """A req.write() that a program has put in the place of Apache's is what pages write with."""
+    code = """
+        from mod_python import apache, psp
+
+        def handler(req):
+            out = []
+            def capture():
+                req.write = lambda data, flush=1: out.append(data)
+            if req.args:
+                capture()
+            psp.PSP(req, string="a<%= 1 %>b<% capture() %>c<%= 2 %>d", vars={"capture": capture}).run()
+            del req.write
+            req.write("written: %r" % ("".join(out),))
+            return apache.OK
+        """
+    server = httpd(CONFIG, {"htdocs/own/own.py": code})
+    if where == "from the start":
+        assert server.get("own/x?1").text == "written: 'a1bc2d'"
+    else:
+        assert server.get("own/x").text == "a1bwritten: 'c2d'"
+
+
+def test_expression_that_cannot_be_sent(httpd):
+    """A lone surrogate is an error of the page, which has been written up to there."""
+    page = "a<%\ntry:\n%>b<%= '\\udc80' %>c<%\nexcept UnicodeEncodeError as error:\n  x = 1\n%>!<%= error %>"
+    server = httpd(CONFIG, {"htdocs/lone.psp": page})
+    assert server.get("lone.psp").text.startswith("ab!'utf-8' codec can't encode")
+
+
+def test_expression_that_writes(httpd):
+    """What an expression does comes before what is written of it."""
+    page = "a<%= req.write('b', 0) or 'c' %>d<%= req.flush() or 'e' %>f"
+    server = httpd(CONFIG, {"htdocs/order.psp": page})
+    assert server.get("order.psp").text == "abcdef"
+
+
 @pytest.mark.parametrize("path", ["missing.psp", "hello.psp/../missing.psp", "missing/x.psp"])
 def test_missing_page(server, path):
     """What does not exist is 404, and no error."""

@@ -31,15 +31,15 @@ def run(code):
     """What a page writes, given as text; keywords are its global variables."""
 
     def run(text, directory=None, **variables):
-        return written(code.from_string(text, directory), **variables)
+        return written(code, code.from_string(text, directory), **variables)
 
     return run
 
 
-def written(compiled, **variables):
+def written(code, compiled, **variables):
     """What a compiled page writes."""
     request = Request()
-    exec(compiled.code, {"req": request, **variables})
+    code.execute(compiled, {"req": request, **variables})
     return "".join(request.written)
 
 
@@ -74,6 +74,8 @@ SYNTAX = {
     "an expression, then nothing, then text": ("<%= 1 %><%-- --%>a<%= 2 %><% %>b", "1a2b"),
     "str by another name": ("<% str = len %><%= 'abc' %>.", "abc."),
     "code": ("<% x = 3 %><%= x %>", "3"),
+    "text that is no Latin": ("\u65e5<%= '\u672c' %>\u8a9e<%= '\xe9' %>", "\u65e5\u672c\u8a9e\xe9"),
+    "nothing in expressions": ("<%= '' %><%= '' %>.", "."),
     "empty code": ("a<% %>b<%%>c", "abc"),
     "code that writes": ("a<% req.write('b', 0) %>c", "abc"),
     "code with a comment": ("<% x = 3 # three %><%= x %>", "3"),
@@ -87,6 +89,21 @@ SYNTAX = {
     "code of old Macs": ("<%\rif 1:\r    x = 1\r    y = 2\r%><%= x + y %>", "3"),
     "a string over lines": ("<% x = '''a\n  b  \nc''' %><%= x %>", "a\n  b  \nc"),
     "a function": ("<%\ndef double(x):\n    return 2 * x\n\n%><%= double(4) %>", "8"),
+    "another req": (
+        "a<%\nclass Kept:\n  def write(self, text, flush): old.write(text.upper(), 0)\n"
+        "old, req = req, Kept()\n%>b<%= 'c' %>d<%\nreq = old\n%>e",
+        "aBCDe",
+    ),
+    "another req in a function": (
+        "<%\nclass Kept:\n  def write(self, text, flush): out.append(text)\nout = []\ndef f(req):\n%>a<%= 1 %>"
+        "<%\n\n%>b<%\nf(Kept())\n%><%= out %>",
+        "b['a', '1']",
+    ),
+    "another req by globals()": (
+        "<%\nclass Kept:\n  def write(self, text, flush): out.append(text)\nout, old = [], req\n"
+        "globals()['req'] = Kept()\n%>a<%\nglobals()['req'] = old\n%><%= out %>",
+        "['a']",
+    ),
     "text in a function": ("<%\ndef item(x):\n%><li><%= x %><%\n%><% item(1); item(2) %>", "<li>1<li>2"),
 }
 
@@ -210,7 +227,7 @@ def test_traceback_shows_the_line_and_marks_the_place(code, tmp_path):
     (tmp_path / "page.psp").write_text("<p>\n<b>é</b> <%= 1/0 %> and <%= 2 %>\n")
     compiled = code.from_file(str(tmp_path / "page.psp"))
     with pytest.raises(ZeroDivisionError) as caught:
-        written(compiled)
+        written(code, compiled)
     _, shown, marks = traceback.format_exception(caught.value)[-2].splitlines()
     assert shown.strip() == "<b>é</b> <%= 1/0 %> and <%= 2 %>"
     assert marks.index("~") - (len(shown) - len(shown.lstrip())) == shown.strip().index("1/0")
@@ -229,7 +246,7 @@ def test_include(code, psp, tmp_path):
     """An included file is PSP source in place: it sees variables, and may open a block."""
     (tmp_path / "page.psp").write_text('a<% x = 1 %><%@ include file="top.inc"%><%= y %>.<%\n%>z')
     (tmp_path / "top.inc").write_text("<%\nfor y in 'ab':\n%>[<%= x %>]")
-    assert written(code.from_file(str(tmp_path / "page.psp"))) == "a[1]a.[1]b.z"
+    assert written(code, code.from_file(str(tmp_path / "page.psp"))) == "a[1]a.[1]b.z"
     assert "for y" in psp.parse("page.psp", str(tmp_path))
 
 
@@ -240,7 +257,7 @@ def test_include_within_include(code, tmp_path):
     (tmp_path / "sub/one.inc").write_text('<%@include file = "two.inc"%><%@ include file="three.inc"%>')
     (tmp_path / "sub/two.inc").write_text("two")
     (tmp_path / "three.inc").write_text(" three")
-    assert written(code.from_file(str(tmp_path / "page.psp"))) == "two three"
+    assert written(code, code.from_file(str(tmp_path / "page.psp"))) == "two three"
 
 
 def test_include_of_itself(code, tmp_path):
@@ -256,7 +273,7 @@ def test_include_twice(code, tmp_path):
     """One file may be included twice."""
     (tmp_path / "page.psp").write_text('<%@ include file="x"%><%@ include file="x"%>')
     (tmp_path / "x").write_text("x")
-    assert written(code.from_file(str(tmp_path / "page.psp"))) == "xx"
+    assert written(code, code.from_file(str(tmp_path / "page.psp"))) == "xx"
 
 
 def test_include_that_is_missing(code, tmp_path):
@@ -285,7 +302,7 @@ def test_errors_in_an_include(code, tmp_path):
     part.write_text("<%\n\ndef f():\n    1/0\n\n%>")
     compiled = code.from_file(str(page))
     with pytest.raises(ZeroDivisionError) as failed:
-        written(compiled)
+        written(code, compiled)
     code.relocate(failed.value, compiled)
     assert lines_of(failed.value, str(page)) == [4]
     assert lines_of(failed.value, str(part)) == [4]
@@ -303,7 +320,7 @@ def test_what_is_no_utf8(code, tmp_path):
 def test_byte_order_mark(code, tmp_path):
     """Windows' mark of UTF-8 is no text."""
     (tmp_path / "page.psp").write_bytes(b"\xef\xbb\xbfone")
-    assert written(code.from_file(str(tmp_path / "page.psp"))) == "one"
+    assert written(code, code.from_file(str(tmp_path / "page.psp"))) == "one"
 
 
 def test_code_is_kept_until_a_file_changes(code, tmp_path):
@@ -314,9 +331,9 @@ def test_code_is_kept_until_a_file_changes(code, tmp_path):
     first = code.from_file(path)
     assert code.from_file(path) is first
     (tmp_path / "part").write_text("two")
-    assert written(code.from_file(path)) == "1two"
+    assert written(code, code.from_file(path)) == "1two"
     (tmp_path / "page.psp").write_text("alone")
-    assert written(code.from_file(path)) == "alone"
+    assert written(code, code.from_file(path)) == "alone"
     assert code.from_string("<%= 1 %>", None) is code.from_string("<%= 1 %>", "/elsewhere")
 
 
