@@ -5,6 +5,7 @@
 #include <http_protocol.h>
 #include <http_request.h>
 #include <util_filter.h>
+#include <apr_strings.h>
 
 #include "config.h"
 
@@ -154,6 +155,15 @@ apr_status_t mp_body_readline(request_rec *r, mp_body_in *in, char *buffer, apr_
 }
 
 /* Out */
+
+void mp_name_status(request_rec *r, int status)
+{
+    if (atoi(ap_get_status_line(status)) != status &&
+        (!r->status_line || atoi(r->status_line) != status)) {
+        r->status_line =
+            apr_psprintf(r->pool, "%d %s", status, status == 418 ? "I'm a Teapot" : "Status");
+    }
+}
 
 static void open_out(request_rec *r, mp_body_out *out)
 {

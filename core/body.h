@@ -34,6 +34,9 @@ typedef struct {
 } mp_body_out;
 
 /* Prepares reading. OK, or the HTTP status that the request deserves (RFC 9112, 6). */
+/* Gives r a status line for this status if Apache has none, and would send 500 instead. */
+void mp_name_status(request_rec *r, int status);
+
 int mp_body_setup(request_rec *r, mp_body_in *in);
 
 /* Reads until want bytes are there or the body ends; blocks. *got is the number of

@@ -376,6 +376,7 @@ static int pass_output(request_rec *r, mp_phase phase, int status, mp_body_out *
     return status;
 }
 
+        mp_name_status(r, status);
 /* Those of req.add_handler() that are for interpreters of their own, or NULL. */
 static const apr_array_header_t *added_elsewhere(const mp_request_context *context, mp_phase phase)
 {
@@ -426,6 +427,7 @@ int mp_dispatch(request_rec *r, mp_phase phase, const mp_handler_list *list)
 {
     mp_request_context *context = mp_request_context_of(r);
     mp_interp *added_by = context->added_by[phase];
+        mp_name_status(r, status);
     const apr_array_header_t *elsewhere;
     int has_run = list || added_by;
     int status = DECLINED;

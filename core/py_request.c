@@ -268,6 +268,7 @@ static int set_status(PyObject *op, PyObject *value, void *closure)
     if (!r || mp_int_from_object(value, "status", 100, 999, &number) != 0) {
         return -1;
     }
+    mp_name_status(r, (int)number);
     r->status = (int)number;
     return 0;
 }

@@ -99,6 +99,42 @@ def test_server_return(httpd, expression, status, text):
     assert text is None or answer.text == text
 
 
+@pytest.mark.parametrize("status", [418, 299, 425, 520])
+@pytest.mark.parametrize(
+    "how", ["return status", "raise apache.SERVER_RETURN(status)", "req.status = status; return 0"]
+)
+def test_status_that_apache_has_no_name_for(httpd, status, how):
+    """It is sent as it is, where Apache would make it 500."""
+    code = f"""
+        from mod_python import apache
+
+        def handler(req):
+            status = {status}
+            req.write("x", 0)
+            {how}
+        """
+    site = httpd.site("SetHandler python-program\nPythonHandler unnamed", {"unnamed.py": code})
+    answer = site.get("x")
+    assert answer.status_code == status
+    assert answer.reason_phrase == ("I'm a Teapot" if status == 418 else "Status")
+
+
+def test_own_status_line_of_such_a_status(httpd):
+    """The program's own status line is kept, and one that is of another status is not."""
+    code = """
+        def handler(req):
+            req.status_line = "200 Spam"
+            req.status = 418
+            req.write("x")
+            return 0
+        """
+    site = httpd.site("SetHandler python-program\nPythonHandler unnamed", {"unnamed.py": code})
+    assert site.get("x").reason_phrase == "I'm a Teapot"
+    code = code.replace("200", "418")
+    site = httpd.site("SetHandler python-program\nPythonHandler unnamed", {"unnamed.py": code})
+    assert site.get("x").reason_phrase == "Spam"
+
+
 AUTHEN = """
     from mod_python import apache
 
