@@ -174,8 +174,13 @@ static void open_out(request_rec *r, mp_body_out *out)
 
 static apr_status_t pass(request_rec *r, mp_body_out *out)
 {
-    apr_status_t rv = ap_pass_brigade(r->output_filters, out->brigade);
+    apr_status_t rv;
 
+    if (out->early) {
+        /* A request that ends while it is read is its connection's last: the client is told. */
+        r->connection->keepalive = AP_CONN_CLOSE;
+    }
+    rv = ap_pass_brigade(r->output_filters, out->brigade);
     apr_brigade_cleanup(out->brigade);
     out->gathered = 0;
     if (rv == APR_SUCCESS && r->connection->aborted) {

@@ -31,12 +31,13 @@ typedef struct {
     unsigned is_cut : 1;  /* something was left out because of it */
     unsigned failed : 1;  /* the client is gone */
     unsigned ignored : 1; /* the response is over: writing is pointless, not an error */
+    unsigned early : 1;   /* Apache is still reading the request */
 } mp_body_out;
 
-/* Prepares reading. OK, or the HTTP status that the request deserves (RFC 9112, 6). */
 /* Gives r a status line for this status if Apache has none, and would send 500 instead. */
 void mp_name_status(request_rec *r, int status);
 
+/* Prepares reading. OK, or the HTTP status that the request deserves (RFC 9112, 6). */
 int mp_body_setup(request_rec *r, mp_body_in *in);
 
 /* Reads until want bytes are there or the body ends; blocks. *got is the number of

@@ -356,14 +356,27 @@ static void give_location(request_rec *r, int status)
     }
 }
 
+/* Apache closes the connection when its first phase ends a request, and does not say so. */
+static void end_early_phase(request_rec *r, int status, mp_body_out *out)
+{
+    out->early = 0;
+    if (status != OK && status != DECLINED) {
+        r->connection->keepalive = AP_CONN_CLOSE;
+    }
+}
+
 /* What was written goes on its way, or is forgotten if the phase failed. */
 static int pass_output(request_rec *r, mp_phase phase, int status, mp_body_out *out)
 {
+    if (out->early) {
+        end_early_phase(r, status, out);
+    }
     if (ap_is_HTTP_ERROR(status)) {
         mp_body_discard(out);
         if (r->status_line && atoi(r->status_line) != status) {
             r->status_line = NULL; /* that of the response that failed: no title of an error page */
         }
+        mp_name_status(r, status);
         if (phase <= MP_PHASE_CONTENT && r->sent_bodyct) {
             /* An error page behind what was sent would be taken for content. */
             mp_body_break(r, out);
@@ -376,7 +389,6 @@ static int pass_output(request_rec *r, mp_phase phase, int status, mp_body_out *
     return status;
 }
 
-        mp_name_status(r, status);
 /* Those of req.add_handler() that are for interpreters of their own, or NULL. */
 static const apr_array_header_t *added_elsewhere(const mp_request_context *context, mp_phase phase)
 {
@@ -415,6 +427,7 @@ static int run_list(mp_interp *interp, request_rec *r, mp_phase phase, const mp_
     }
     if (phase == MP_PHASE_CONTENT && ap_is_HTTP_SUCCESS(status)) {
         r->status = status; /* returned as one would set it: no error page belongs to it */
+        mp_name_status(r, status);
         status = OK;
     }
     mp_activity_settle(&activity);
@@ -427,7 +440,6 @@ int mp_dispatch(request_rec *r, mp_phase phase, const mp_handler_list *list)
 {
     mp_request_context *context = mp_request_context_of(r);
     mp_interp *added_by = context->added_by[phase];
-        mp_name_status(r, status);
     const apr_array_header_t *elsewhere;
     int has_run = list || added_by;
     int status = DECLINED;
@@ -437,6 +449,9 @@ int mp_dispatch(request_rec *r, mp_phase phase, const mp_handler_list *list)
     }
     if (phase > MP_PHASE_CONTENT) {
         context->out.ignored = 1;
+    }
+    if (phase <= MP_PHASE_SERVER_INIT) {
+        context->out.early = 1;
     }
     if (has_run) {
         status = run_list(added_by, r, phase, list, NULL);

@@ -135,6 +135,38 @@ def test_own_status_line_of_such_a_status(httpd):
     assert site.get("x").reason_phrase == "Spam"
 
 
+EARLY = """
+    from mod_python import apache
+
+    def postreadrequesthandler(req):
+        if req.args is None:
+            return apache.OK
+        if req.args.startswith("write"):
+            req.write("x", req.args == "write+flushed")
+        return apache.HTTP_GONE if req.args == "gone" else apache.DONE
+    """
+
+
+@pytest.mark.parametrize(
+    ("args", "status"), [("done", 200), ("write", 200), ("write+flushed", 200), ("gone", 410)]
+)
+def test_early_end_closes_the_connection(httpd, args, status):
+    """Apache closes the connection when this phase ends a request: the client is told, and
+    uses it for no other."""
+    config = "PythonPath \"sys.path+['${root}']\"\nPythonPostReadRequestHandler early_end"
+    server = httpd(config, {"early_end.py": EARLY, "htdocs/page": "a file"})
+    with server.connect() as connection:
+        connection.send(f"GET /page?{args} HTTP/1.1\r\nHost: x\r\n\r\n".encode())
+        answer = connection.response()
+        assert (answer.status, answer.headers["Connection"]) == (status, "close")
+        assert connection.read_all() == b""
+    with server.connect() as connection:
+        for _ in range(2):
+            connection.send(b"GET /page HTTP/1.1\r\nHost: x\r\n\r\n")
+            answer = connection.response()
+            assert (answer.body, answer.headers.get("Connection")) == (b"a file", None)
+
+
 AUTHEN = """
     from mod_python import apache
 
