@@ -15,8 +15,9 @@
 
 typedef struct {
     PyObject_HEAD server_rec *s; /* lives as long as the child */
-    apr_pool_t *pool;            /* of options */
-    apr_table_t *options;        /* get_options(): this interpreter's copy, or NULL */
+    apr_pool_t *pool;            /* of the tables, or NULL */
+    apr_table_t *options;        /* get_options(): this interpreter's copy */
+    apr_table_t *config;         /* get_config(): likewise */
 } mp_server;
 
 PyObject *mp_server_of(mp_state *state, server_rec *s)
@@ -198,6 +199,25 @@ static PyObject *view(PyObject *op, apr_table_t *table)
     return mp_table_view(mp_state_of_type(Py_TYPE(op)), op, locate_table, table);
 }
 
+/* This interpreter's tables, made once; 0, or -1 with an exception. Copies: requests merge
+ * the configuration's own without the GIL, and other interpreters may have a GIL of theirs. */
+static int make_tables(mp_server *self)
+{
+    const mp_dir_config *config = mp_dir_config_of_server(self->s);
+
+    if (self->pool) {
+        return 0;
+    }
+    if (apr_pool_create_unmanaged(&self->pool) != APR_SUCCESS) {
+        self->pool = NULL;
+        PyErr_NoMemory();
+        return -1;
+    }
+    self->options = apr_table_copy(self->pool, config->options);
+    self->config = mp_config_table(self->pool, config);
+    return 0;
+}
+
 PyDoc_STRVAR(get_options_doc, "get_options($self, /)\n--\n\n\
 mp_table: what PythonOption set at server level (manual, 4.5.6). What is\n\
 stored there stays, in this interpreter, for the child's life.");
@@ -206,34 +226,18 @@ static PyObject *server_get_options(PyObject *op, PyObject *unused)
 {
     mp_server *self = (mp_server *)op;
 
-    if (!self->options) {
-        /* A copy: requests merge the configuration's own without the GIL, and other
-         * interpreters may have a GIL of theirs. */
-        if (apr_pool_create_unmanaged(&self->pool) != APR_SUCCESS) {
-            return PyErr_NoMemory();
-        }
-        self->options = apr_table_copy(self->pool, mp_dir_config_of_server(self->s)->options);
-    }
-    return view(op, self->options);
+    return make_tables(self) == 0 ? view(op, self->options) : NULL;
 }
 
 PyDoc_STRVAR(get_config_doc, "get_config($self, /)\n--\n\n\
-mp_table: the directives in effect at server level (manual, appendix A).");
+mp_table: the directives in effect at server level (manual, appendix A). As\n\
+with get_options(), what is stored there stays.");
 
 static PyObject *server_get_config(PyObject *op, PyObject *unused)
 {
-    const server_rec *s = ((mp_server *)op)->s;
-    apr_pool_t *pool;
+    mp_server *self = (mp_server *)op;
 
-    /* Copied: the server's pool must not grow with every call. */
-    if (apr_pool_create_unmanaged(&pool) != APR_SUCCESS) {
-        return PyErr_NoMemory();
-    }
-    PyObject *shown = view(op, mp_config_table(pool, mp_dir_config_of_server(s)));
-    PyObject *copy = shown ? PyObject_CallMethod(shown, "copy", NULL) : NULL;
-    Py_XDECREF(shown);
-    apr_pool_destroy(pool);
-    return copy;
+    return make_tables(self) == 0 ? view(op, self->config) : NULL;
 }
 
 PyDoc_STRVAR(register_cleanup_doc, "register_cleanup($self, request, callable, /, data=None)\n\

@@ -55,6 +55,13 @@ def test_main_server_options_are_live(httpd):
     assert server.run("return apache.main_server.get_options()['stored']") == "spam"
 
 
+def test_server_config_is_live(httpd):
+    """So does one in get_config(), which every request gets again."""
+    server = httpd("PythonDebug On", workers=1)
+    server.run("req.server.get_config()['stored'] = 'spam'")
+    assert server.run("return dict(req.server.get_config())") == {"PythonDebug": "1", "stored": "spam"}
+
+
 def test_inner_off_beats_outer_on(httpd):
     """get_config() has "1" and "0"; the server's does not know directories."""
     config = (
