@@ -520,7 +520,9 @@ def import_at_start(text: str, file: str, python_path: str | None, line: int) ->
             _use_path(python_path)
         module = _importer.load(name)
         if path:
-            function, _ = resolve_object(module, path, None, False)
+            function = getattr(module, path, None)
+            if not isinstance(function, type):  # a class is what to call, without arguments
+                function, _ = resolve_object(module, path, None, False)
             function()
     except BaseException as error:
         where = f"PythonImport {text} (line {line} of {file})"

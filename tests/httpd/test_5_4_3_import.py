@@ -53,6 +53,16 @@ def test_callable(httpd):
     assert httpd(config, {"lib/early.py": EARLY}).run(STATE)[-1] == "called"
 
 
+def test_class(httpd):
+    """A class is a callable like any other: called, and without arguments."""
+    code = (
+        EARLY
+        + "\n    class Starter:\n        def __init__(self, *args):\n            state.append(list(args))\n"
+    )
+    config = CONFIG.replace("early", "early::Starter")
+    assert httpd(config, {"lib/early.py": code}).run(STATE)[-1] == []
+
+
 def test_in_order(httpd):
     """Several are imported in the order of the configuration."""
     config = """
