@@ -267,7 +267,7 @@ def test_flush_to_a_client_that_has_left(httpd):
         connection.send(f"GET {site.prefix}x HTTP/1.0\r\n\r\n".encode())
         connection.read_until(b"x")
         connection.reset()
-    assert "client closed connection." in site.expect_log("gone: ").message
+    assert "Flush failed, client closed connection." in site.expect_log("gone: ").message
     site.expect_log("KK0108: PythonHandler writer: ")
 
 

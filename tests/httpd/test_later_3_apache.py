@@ -204,12 +204,13 @@ def test_version_mismatch(httpd):
 
 
 def test_package_outside_httpd():
-    """The package and its version can be imported outside httpd."""
+    """The package, its version, httpdconf and cache can be imported outside httpd."""
     done = subprocess.run(
         [
             sys.executable,
             "-c",
-            "import mod_python, mod_python.version as v; assert mod_python.mp_version == v.version",
+            "import mod_python, mod_python.version as v, mod_python.httpdconf, mod_python.cache\n"
+            "assert mod_python.mp_version == v.version",
         ],
         check=False,
         capture_output=True,

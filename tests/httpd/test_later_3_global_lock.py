@@ -255,6 +255,20 @@ def test_number_and_directory(httpd):
     assert len(list((server.root / "logs").glob("python-lock-*"))) == 3
 
 
+def test_number_and_directory_of_a_virtual_host(httpd):
+    """Only the main server's options count: the locks are one server's, not one host's."""
+    config = """
+        <VirtualHost *:${port}>
+            ServerName locks.example
+            DocumentRoot "${htdocs}"
+            PythonOption mod_python.mutex_directory /nowhere
+            PythonOption mod_python.mutex_locks 3
+        </VirtualHost>
+        """
+    code = "import _apache\nreturn _apache._global_trylock(req.server, None, 7)"
+    assert httpd(config).run(code, headers={"Host": "locks.example"})
+
+
 @pytest.mark.parametrize(
     "mechanism", ["pthread", "posixsem", "sysvsem", "fcntl:${root}/logs", "file:${root}/logs"]
 )
