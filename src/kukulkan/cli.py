@@ -12,7 +12,7 @@ import click
 
 from kukulkan import configuration, doctor, httpd, installation, manage, readable, serve, target
 from kukulkan.errors import KukulkanError
-from kukulkan.findings import ERROR, WARNING, count
+from kukulkan.findings import ERROR, count, totals
 
 # Enough for a person with a browser and a page full of images; blocking handlers take one each.
 DEFAULT_THREADS = 16
@@ -115,9 +115,8 @@ def doctor_command(path: Path | None, is_trying: bool) -> int:
     findings = doctor.examine(path or Path.cwd(), is_trying=is_trying)
     for finding in findings:
         click.echo(str(finding))
-    errors, others = count(findings, ERROR), count(findings, WARNING)
-    click.echo(f"{errors} errors, {others} warnings" if findings else "Nothing found.")
-    return 1 if errors else 0
+    click.echo(totals(findings) if findings else "Nothing found.")
+    return 1 if count(findings, ERROR) else 0
 
 
 @cli.command("create")

@@ -4,7 +4,7 @@
 loaded, and what has to be said then is just that. So the files are read as httpd reads
 them: continued lines, `Include`, `Define` and `${NAME}`, sections. Conditions that only
 httpd can decide (`<If>`) are taken as met, and so are `<IfModule>` and `<IfDefine>`:
-what is in them may be used.
+what is in them may be used. A `<Macro>` is read as it stands, once.
 """
 
 import glob
@@ -13,6 +13,7 @@ import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 from kukulkan.findings import ERROR, Finding
 
@@ -20,6 +21,9 @@ _VARIABLE = re.compile(r"\$\{([\w.-]+)\}")
 _WORD = re.compile(r"\"((?:\\.|[^\"\\])*)\"|'((?:\\.|[^'\\])*)'|(\S+)")
 _ESCAPED = re.compile(r"\\([\"'\\])")
 _EXPORT = re.compile(r"^\s*(?:export\s+)?(\w+)=([\w./:@-]*|\"[^\"$`]*\"|'[^']*')\s*$", re.MULTILINE)
+
+# Sections that say where a handler is found, or what it is for.
+_PLACES = ("directory", "directorymatch", "location", "locationmatch")
 
 # As deep as httpd follows Include.
 MAX_DEPTH = 20
@@ -31,6 +35,8 @@ class Section:
 
     name: str
     arguments: tuple[str, ...]
+    at: str = ""
+    """Its file and line, which tells two virtual hosts of one address apart."""
 
 
 @dataclass(frozen=True)
@@ -40,43 +46,78 @@ class Directive:
     name: str
     """In lower case: httpd does not tell the cases apart."""
     arguments: tuple[str, ...]
-    rest: str
-    """All behind the name, as it is written."""
+    written: str
+    """The name as it is written."""
     file: str
     line: int
     sections: tuple[Section, ...]
     """Those around it, the outermost first."""
 
+    def place(self) -> Section | None:
+        """The innermost <Directory>, <DirectoryMatch>, <Location> or <LocationMatch>."""
+        return next((section for section in reversed(self.sections) if section.name in _PLACES), None)
+
     def directory(self) -> str | None:
         """The directory that it is for, without a "/" at the end: that of the innermost
         <Directory>; None outside, and where that is a pattern."""
-        for section in reversed(self.sections):
-            if section.name in ("location", "locationmatch", "directorymatch"):
-                return None
-            if section.name == "directory":
-                path = section.arguments[0] if section.arguments else ""
-                return None if path in ("", "~") or set(path) & set("*?[") else path.rstrip("/") or "/"
-        return None
+        place = self.place()
+        if place is None or place.name != "directory" or self.has_pattern():
+            return None
+        return place.arguments[0].rstrip("/") or "/"
+
+    def has_pattern(self) -> bool:
+        """Whether it is for all directories that fit a pattern."""
+        place = self.place()
+        if place is None or not place.name.startswith("directory"):
+            return False
+        path = place.arguments[0] if place.arguments else ""
+        return place.name == "directorymatch" or path in ("", "~") or bool(set(path) & set("*?["))
+
+    def location(self) -> str | None:
+        """The path of the URLs that it is for, if that is a <Location>'s and no pattern."""
+        place = self.place()
+        if place is None or place.name != "location" or not place.arguments:
+            return None
+        path = place.arguments[0]
+        return None if path == "~" or set(path) & set("*?[") else path
+
+    def is_for_all(self) -> bool:
+        """Whether it is for everything: in no section, or in such as say nothing of where."""
+        limits = [section for section in self.sections if not section.name.startswith("if")]
+        return all(section.name == "location" and section.arguments == ("/",) for section in limits)
+
+    def host(self) -> Section | None:
+        """The <VirtualHost> that it stands in."""
+        return next((section for section in self.sections if section.name == "virtualhost"), None)
 
 
-def read(file: Path, environment: Mapping[str, str]) -> tuple[list[Directive], list[Finding]]:
-    """The directives of a configuration, included files in their places, and what kept
-    something from being read.
+class Configuration(NamedTuple):
+    """What was read."""
+
+    directives: list[Directive]
+    findings: list[Finding]
+    """What kept something from being read."""
+    root: Path
+    """ServerRoot."""
+
+
+def read(file: Path, environment: Mapping[str, str]) -> Configuration:
+    """The directives of a configuration, included files in their places.
 
     Args:
         environment: Variables, beside those that `Define` makes and `envvars` beside the
             file exports, as Debian has it.
     """
-    reader = _Reader({**_exported(file.with_name("envvars")), **environment})
+    reader = _Reader({**_exported(file.with_name("envvars")), **environment}, file.parent)
     reader.file(file, (), 0)
-    return reader.directives, reader.findings
+    return Configuration(reader.directives, reader.findings, reader.root)
 
 
-def read_htaccess(file: Path) -> tuple[list[Directive], list[Finding]]:
+def read_htaccess(file: Path) -> Configuration:
     """The directives of an .htaccess file, as in a <Directory> of its directory."""
-    reader = _Reader(dict(os.environ))
+    reader = _Reader(dict(os.environ), file.parent)
     reader.file(file, (Section("directory", (str(file.parent),)),), 0)
-    return reader.directives, reader.findings
+    return Configuration(reader.directives, reader.findings, reader.root)
 
 
 def _exported(file: Path) -> dict[str, str]:
@@ -91,21 +132,26 @@ def _exported(file: Path) -> dict[str, str]:
 class _Reader:
     """One reading of a configuration."""
 
-    def __init__(self, variables: dict[str, str]) -> None:
+    def __init__(self, variables: dict[str, str], root: Path) -> None:
+        """
+        Args:
+            variables: Those that there are.
+            root: Where relative names begin, as long as no ServerRoot says so: Debian has
+                none, for there it is the directory of the configuration.
+        """
         self.directives: list[Directive] = []
         self.findings: list[Finding] = []
+        self.root = root
         self._variables = variables
-        self._root = Path("/")
-        self._has_root = False
 
     def file(self, path: Path, sections: tuple[Section, ...], depth: int) -> None:
         """Read a file, which stands within these sections."""
-        if not self._has_root:
-            self._root = path.parent
         try:
             text = path.read_text("utf-8", "surrogateescape")
         except OSError as error:
-            self._find(str(path), 0, f"cannot be read: {error.strerror}", "Run this as root, or allow it.")
+            is_dead_link = path.is_symlink() and not path.exists()
+            cure = "Take the link out." if is_dead_link else "Run this as root, or allow it."
+            self._find(str(path), 0, f"cannot be read: {error.strerror}", cure)
             return
         open_sections = list(sections)
         for number, line in _lines(text):
@@ -121,10 +167,10 @@ class _Reader:
             return
         if line.startswith("<"):
             name, _, rest = line[1:].rstrip().removesuffix(">").partition(" ")
-            open_sections.append(Section(name.lower(), words(rest)))
+            open_sections.append(Section(name.lower(), words(rest), f"{file}:{number}"))
             return
         name, _, rest = line.partition(" ")
-        directive = Directive(name.lower(), words(rest), rest.strip(), file, number, tuple(open_sections))
+        directive = Directive(name.lower(), words(rest), name, file, number, tuple(open_sections))
         self.directives.append(directive)
         self._act(directive, depth)
 
@@ -132,14 +178,14 @@ class _Reader:
         """What a directive does to the reading of others."""
         arguments = directive.arguments
         if directive.name == "serverroot" and arguments:
-            self._root, self._has_root = Path(arguments[0]), True
+            self.root = Path(arguments[0])
         elif directive.name == "define" and arguments:
             self._variables[arguments[0]] = arguments[1] if len(arguments) > 1 else ""
         elif directive.name in ("include", "includeoptional") and arguments:
             self._include(directive, depth)
 
     def _include(self, directive: Directive, depth: int) -> None:
-        pattern = str(self._root / directive.arguments[0])
+        pattern = str(self.root / directive.arguments[0])
         if depth >= MAX_DEPTH:
             self._find(
                 directive.file,

@@ -1,19 +1,19 @@
 """`kukulkan doctor`: what of a configuration, or of a directory of handlers, will not run.
 
-Nothing of the program is imported or run; but compiled packages are, each in a process
-of its own, to see whether they load in two interpreters.
+Nothing of the program is imported or run; but packages with compiled parts are, each in a
+process of its own, to see whether they load in two interpreters.
 """
 
 import ast
-import importlib.machinery
+import glob
 import os
 import re
 import sys
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
-from kukulkan import directives, imports, installation, python2, readable
-from kukulkan.directives import Directive
+from kukulkan import clashes, directives, imports, pages, python2, readable
+from kukulkan.directives import Configuration, Directive
 from kukulkan.errors import KukulkanError
 from kukulkan.findings import ERROR, WARNING, Finding
 
@@ -27,11 +27,31 @@ _FILTERS = (
 )
 _NOT_HANDLERS = ("pythonhandlermodule",)
 
+# Handlers that run what a URL names.
+_RUNNERS = frozenset(("mod_python.publisher", "mod_python.psp", "mod_python.cgihandler"))
+
+# Handlers that are nowhere any more.
+_GONE = {
+    "django.core.handlers.modpython": "Django 1.5 dropped it: use PythonHandler mod_python.wsgi, with PythonOption mod_python.wsgi.application PROJECT.wsgi.",
+    "httpdapi": "It was for programs of version 1: write a function handler(req), or publish one.",
+    "zpublisher": "It was for Zope 2: publish functions with mod_python.publisher.",
+}
+
 # A Python's own directory, as in /usr/lib/python2.7/site-packages.
 _PYTHON = re.compile(r"python(\d+\.\d+)(?=/|$)")
 
+# What stands for a parameter of a <Macro>.
+_PARAMETER = re.compile(r"[$%@]\{?\w")
+
 # Directories whose sources are not the program's own.
 _FOREIGN = frozenset(("site-packages", "dist-packages", "__pycache__", "node_modules"))
+
+# Apache's own configuration, in a directory of configurations or of a whole server.
+_NAMES = ("apache2.conf", "httpd.conf", "conf/httpd.conf")
+
+# The files of programs; of CGI's those only that say so in their first line.
+_SOURCES = (".py", ".wsgi")
+_SCRIPTS = (".cgi", "")
 
 
 class _Checkup:
@@ -42,32 +62,39 @@ class _Checkup:
         self._account = account
         self._is_trying = is_trying
         self._seen: set[Path] = set()
-        #: Package with compiled parts: where it is imported first.
-        self._compiled: dict[str, tuple[Path, int]] = {}
+        #: Modules and packages of the program's own.
+        self._own: set[str] = set()
+        #: By package that is not of the program: the statements that import it, and where the first is.
+        self._others: dict[str, tuple[dict[str, None], Path, int]] = {}
+
+    def has_seen(self) -> bool:
+        """Whether there was a source or a page."""
+        return bool(self._seen)
 
     def source(self, path: Path) -> None:
-        """Look at a Python source, once."""
+        """Look at a Python source or a PSP page, once."""
         if path in self._seen:
             return
         self._seen.add(path)
+        self._own.add(path.stem if path.stem != "__init__" else path.parent.name)
         self.may_be_read(path)
-        tree, found = python2.parse(path)
+        tree, found = pages.parse(path) if path.suffix == ".psp" else python2.parse(path)
         self.findings += found
-        if tree is not None:
-            self._imports(tree, path)
+        if tree is None:
+            return
+        self.findings += imports.examine(tree, path)
+        for name, statement, line in imports.others(tree):
+            statements, *_ = self._others.setdefault(name, ({}, path, line))
+            statements[statement] = None
 
     def sources(self, directory: Path) -> None:
-        """Look at all sources of a directory, and at its .htaccess files."""
+        """Look at all sources of a directory."""
         self.may_be_read(directory)
-        for place, below, names in os.walk(directory):
-            below[:] = sorted(
-                name
-                for name in below
-                if name not in _FOREIGN and not name.startswith(".") and not _is_environment(place, name)
-            )
-            for name in sorted(names):
-                if name.endswith(".py"):
-                    self.source(Path(place, name))
+        for place, names in _walk(directory):
+            self._own.add(place.name)
+            for name in names:
+                if is_source(place / name):
+                    self.source(place / name)
 
     def may_be_read(self, path: Path) -> None:
         """Say so if Apache's children may not read it."""
@@ -82,21 +109,36 @@ class _Checkup:
         if finding.file not in {each.file for each in self.findings if each.cure == finding.cure}:
             self.findings.append(finding)
 
-    def _imports(self, tree: ast.Module, path: Path) -> None:
-        self.findings += imports.examine(tree, path)
-        for name, line in imports.compiled(tree, path):
-            self._compiled.setdefault(name, (path, line))
-
-    def compiled_packages(self) -> None:
-        """Say which compiled packages refuse subinterpreters."""
-        for name, (path, line) in self._compiled.items():
-            reason = imports.refusal(name) if self._is_trying else None
-            if not self._is_trying and name in imports.SINGLE:
-                reason = "it is known for that"
-            if reason is not None:
-                what = f"the package {name} does not load in several interpreters of a process ({reason})"
-                cure = "Configure `PythonInterpreter main_interpreter` for the whole server."
+    def packages(self, is_one_interpreter: bool) -> None:
+        """Say which packages are not there, and which refuse several interpreters."""
+        for name, (statements, path, line) in self._others.items():
+            if imports.is_there(name):
+                if not is_one_interpreter:
+                    self._compiled(name, list(statements), path, line)
+            elif name not in self._own:
+                what = f"there is no module {name} in this environment, nor was one seen of the program's own"
+                cure = f"Install what has it into {sys.prefix}, or name its directory by PythonPath."
                 self.findings.append(Finding(str(path), line, WARNING, what, cure))
+            elif not imports.lies_on_the_way(path, name):
+                what = f"import {name} finds what lies beside the file in Python 2 only, for that is in a package"
+                cure = f"Write `from . import {name}`, or `from .{name} import ...`."
+                self.findings.append(Finding(str(path), line, WARNING, what, cure))
+
+    def _compiled(self, name: str, statements: list[str], path: Path, line: int) -> None:
+        what = f"the package {name} does not load in several interpreters of a process"
+        cure = "Configure `PythonInterpreter main_interpreter` for the whole server."
+        if not self._is_trying:
+            reason = "it is known for that" if name in imports.SINGLE else None
+        elif imports.has_compiled_parts(name):
+            reason = imports.refusal("; ".join(statements))
+        else:
+            reason = None
+        if reason is None:
+            return
+        if reason.startswith(imports.EVERYWHERE):
+            what, reason = f"the package {name} does not load", reason.removeprefix(imports.EVERYWHERE)
+            cure = "Install it anew, in a version for this Python, or what it needs."
+        self.findings.append(Finding(str(path), line, WARNING, f"{what} ({reason})", cure))
 
 
 def examine(path: Path, account: readable.Account | None = None, is_trying: bool = True) -> list[Finding]:
@@ -104,75 +146,49 @@ def examine(path: Path, account: readable.Account | None = None, is_trying: bool
 
     Args:
         account: Apache's children's; None: that of the configuration, or the usual one.
-        is_trying: Import compiled packages to see whether they load twice.
+        is_trying: Import packages with compiled parts to see whether they load twice.
 
     Raises:
-        KukulkanError: There is no such file or directory.
+        KukulkanError: There is no such file or directory, or nothing in it.
     """
-    if path.is_dir():
-        checkup = _Checkup(account or _usual_account(), is_trying)
-        checkup.sources(path)
-        for file in sorted(path.rglob(".htaccess")):
-            found, findings = directives.read_htaccess(file)
-            checkup.findings += findings
-            _configuration(found, checkup, has_sources=False)
-        checkup.compiled_packages()
-    elif path.is_file():
-        found, findings = directives.read(path.absolute(), os.environ)
-        checkup = _Checkup(account or _account_of(found) or _usual_account(), is_trying)
-        checkup.findings += findings
-        checkup.findings += _modules(found)
-        _configuration(found, checkup, has_sources=True)
-        if not _is_main_interpreter(found):
-            checkup.compiled_packages()
+    files = [path / name for name in _NAMES] if path.is_dir() else [path]
+    file = next((file for file in files if file.is_file()), None)
+    if file is not None:
+        findings = _examine_configuration(file, account, is_trying)
+    elif path.is_dir():
+        findings = _examine_directory(path, account, is_trying)
     else:
         raise KukulkanError(f"There is no file or directory {path}.")
-    return sorted(set(checkup.findings))
+    return sorted(set(findings))
+
+
+def _examine_directory(path: Path, account: readable.Account | None, is_trying: bool) -> list[Finding]:
+    checkup = _Checkup(account or readable.child_account(), is_trying)
+    checkup.sources(path)
+    if not (_htaccess(path, checkup) or checkup.has_seen()):
+        raise KukulkanError(
+            f"There is nothing to look at in {path}: no configuration ({', '.join(_NAMES)}), "
+            "no Python source, no PSP page and no .htaccess file."
+        )
+    checkup.packages(is_one_interpreter=False)
+    return checkup.findings
+
+
+def _examine_configuration(file: Path, account: readable.Account | None, is_trying: bool) -> list[Finding]:
+    read = directives.read(file.absolute(), os.environ)
+    found = [each for each in read.directives if not _is_macro(each)]
+    checkup = _Checkup(account or _account_of(found) or readable.child_account(), is_trying)
+    checkup.findings += [*read.findings, *clashes.examine(Configuration(found, [], read.root))]
+    _configuration(found, checkup, [*clashes.paths_of_wsgi(found)])
+    for directive, script in clashes.scripts(found):
+        _script(directive, read.root / script, checkup)
+    for place in _overridable(found):
+        _htaccess(place, checkup)
+    checkup.packages(_is_one_interpreter(found))
+    return checkup.findings
 
 
 # The server
-
-
-def _modules(found: Iterable[Directive]) -> Iterator[Finding]:
-    """LoadModule lines that do not go together, or are for another Python."""
-    loads = [
-        directive for directive in found if directive.name == "loadmodule" and len(directive.arguments) > 1
-    ]
-    ours = [load for load in loads if load.arguments[0] == "python_module"]
-    own = _own_module()
-    for load in ours:
-        yield from _python_module(load, own)
-    for other in ours[1:]:
-        what = f"python_module is loaded twice; {ours[0].file}:{ours[0].line} comes first and is the one that works"
-        yield Finding(other.file, other.line, ERROR, what, "Take one of the two lines out.")
-    for load in loads:
-        if load.arguments[0] == "wsgi_module" and ours:
-            what = "mod_wsgi beside Kukulkan: both start Python in the same process, and each expects to be the one"
-            cure = "Take it out, and serve the application with `PythonHandler mod_python.wsgi`."
-            yield Finding(load.file, load.line, ERROR, what, cure)
-
-
-def _python_module(load: Directive, own: Path | None) -> Iterator[Finding]:
-    file = Path(load.arguments[1])
-    if own is None or (file.exists() and file.samefile(own)):
-        return
-    cure = f"For this environment the line is: LoadModule python_module {own}"
-    if file.is_absolute() and file.with_name("_importer.py").exists():
-        what = f"{file} is of another environment than this command"
-        cure = f"Run the `kukulkan` of that environment, or change the line. {cure}"
-        yield Finding(load.file, load.line, WARNING, what, cure)
-    elif file.is_absolute() and not file.exists():
-        yield Finding(load.file, load.line, ERROR, f"there is no {file}", cure)
-    else:
-        what = f"{file} is not Kukulkan's module; it may be that of the old project"
-        yield Finding(load.file, load.line, ERROR, what, cure)
-
-
-def _own_module() -> Path | None:
-    try:
-        return installation.module_file()
-    except KukulkanError:
-        return None
 
 
 def _account_of(found: Iterable[Directive]) -> readable.Account | None:
@@ -185,26 +201,59 @@ def _account_of(found: Iterable[Directive]) -> readable.Account | None:
     return None
 
 
-def _usual_account() -> readable.Account | None:
-    return readable.child_account()
-
-
-def _is_main_interpreter(found: Iterable[Directive]) -> bool:
+def _is_one_interpreter(found: Iterable[Directive]) -> bool:
     """Whether the whole server runs in the main interpreter."""
     chosen = [each for each in found if each.name == "pythoninterpreter" and each.arguments]
-    return (
-        bool(chosen)
-        and all(each.arguments[0] == "main_interpreter" for each in chosen)
-        and any(each.directory() is None for each in chosen)
+    return all(each.arguments[0] == "main_interpreter" for each in chosen) and any(
+        each.is_for_all() for each in chosen
     )
+
+
+def _is_macro(directive: Directive) -> bool:
+    """Whether it is a part of a <Macro> that says little without its parameters."""
+    others = [section for section in directive.sections if section.name != "macro"]
+    words = [*directive.arguments, *(word for section in others for word in section.arguments)]
+    return len(others) < len(directive.sections) and any(map(_PARAMETER.search, words))
+
+
+def _overridable(found: Iterable[Directive]) -> Iterator[Path]:
+    """The directories whose .htaccess files count."""
+    for directive in found:
+        if directive.name == "allowoverride" and directive.arguments[:1] not in ((), ("None",), ("none",)):
+            yield from _directories(directive)
+
+
+def _directories(directive: Directive) -> list[Path]:
+    """The directories that a directive is for, as far as that can be told."""
+    place = directive.place()
+    if place is None or place.name != "directory" or not place.arguments or place.arguments[0] == "~":
+        return []
+    found = glob.glob(place.arguments[0]) if directive.has_pattern() else [place.arguments[0]]
+    return [Path(name) for name in sorted(found) if name != "/" and os.path.isdir(name)]
 
 
 # Handlers
 
 
-def _configuration(found: list[Directive], checkup: _Checkup, has_sources: bool) -> None:
-    """Look at the Python directives, and at the sources that they lead to."""
-    paths: list[str] = []
+def _htaccess(directory: Path, checkup: _Checkup) -> bool:
+    """Look at the .htaccess files below a directory, and say whether there are any."""
+    has_some = False
+    for place, names in _walk(directory):
+        if ".htaccess" in names:
+            has_some = True
+            read = directives.read_htaccess(place / ".htaccess")
+            checkup.findings += [*read.findings, *clashes.unknown(read.directives)]
+            _configuration(read.directives, checkup)
+    return has_some
+
+
+def _configuration(found: list[Directive], checkup: _Checkup, further: Iterable[str] = ()) -> None:
+    """Look at the Python directives, and at the sources that they lead to.
+
+    Args:
+        further: Directories with modules, beside those of PythonPath.
+    """
+    paths = [place for place in further if place.startswith("/")]
     for directive in found:
         if directive.name == "pythonpath":
             paths += _python_path(directive, checkup)
@@ -213,13 +262,12 @@ def _configuration(found: list[Directive], checkup: _Checkup, has_sources: bool)
     for directive in found:
         for module in _handlers(directive):
             _handler(directive, module, paths, checkup)
-        own = directive.directory()
-        if has_sources and directive.name.startswith("python") and own is not None and Path(own).is_dir():
-            checkup.sources(Path(own))
-    if has_sources:
-        for place in paths:
-            if os.path.isdir(place) and not _FOREIGN & set(Path(place).parts):
-                checkup.sources(Path(place))
+        if directive.name.startswith("python"):
+            for place in [*_directories(directive), *_served(directive, found)]:
+                checkup.sources(place)
+    for name in paths:
+        if os.path.isdir(name) and not _FOREIGN & set(Path(name).parts):
+            checkup.sources(Path(name))
 
 
 def _handlers(directive: Directive) -> Iterator[str]:
@@ -239,8 +287,7 @@ def _handlers(directive: Directive) -> Iterator[str]:
 def _handler(directive: Directive, module: str, paths: list[str], checkup: _Checkup) -> None:
     """Look at a handler's module, which is to be in the directory or on the path."""
     top, *rest = module.split(".")
-    directory = directive.directory()
-    places = [*([directory] if directory else []), *paths]
+    places = [*map(str, _directories(directive)), *paths]
     for place in places:
         base = Path(place, top)
         for file in (
@@ -250,12 +297,47 @@ def _handler(directive: Directive, module: str, paths: list[str], checkup: _Chec
             if file.is_file():
                 checkup.source(file)
                 return
-    if top in sys.builtin_module_names or importlib.machinery.PathFinder.find_spec(top, sys.path) is not None:
+    if imports.is_there(module):
         return
     where = f" in {', '.join(places)}, nor" if places else ""
     what = f"there is no module {module}{where} among what is installed in this environment"
     cure = "Install it here, or name its directory: PythonPath \"sys.path + ['/directory']\"."
-    checkup.findings.append(Finding(directive.file, directive.line, ERROR, what, cure))
+    severity = ERROR
+    if module in _GONE:
+        cure = _GONE[module]
+    elif directive.has_pattern() and not _directories(directive):
+        what, severity = f"{what}; the directories that fit the pattern were not looked at", WARNING
+    checkup.findings.append(Finding(directive.file, directive.line, severity, what, cure))
+
+
+def _served(directive: Directive, found: Iterable[Directive]) -> list[Path]:
+    """Where the pages are of a handler that is for URLs, or for a whole host."""
+    if _RUNNERS.isdisjoint(_handlers(directive)) or (directive.place() and directive.location() is None):
+        return []
+    location = (directive.location() or "/").rstrip("/")
+    roots, aliases = [], []
+    for other in found:
+        words = other.arguments
+        if other.host() not in (None, directive.host()) or not words:
+            continue
+        if other.name == "documentroot":
+            roots.append(Path(words[0]))
+        elif other.name in ("alias", "scriptalias") and len(words) > 1:
+            path = words[0].rstrip("/")
+            if path and (location == path or location.startswith(f"{path}/")):
+                aliases.append(Path(words[1], location[len(path) :].strip("/")))
+    places = aliases or [root / location.strip("/") for root in roots[-1:]]
+    return [place for place in places if place.is_dir()]
+
+
+def _script(directive: Directive, file: Path, checkup: _Checkup) -> None:
+    """Look at a script that mod_wsgi runs."""
+    if file.is_file():
+        checkup.source(file)
+        checkup.sources(file.parent)
+    elif "$" not in str(file):
+        what = f"there is no {file}"
+        checkup.findings.append(Finding(directive.file, directive.line, ERROR, what, "Correct the name."))
 
 
 def _python_path(directive: Directive, checkup: _Checkup) -> list[str]:
@@ -308,6 +390,31 @@ def _home(directive: Directive) -> Iterator[Finding]:
 
 def _own_version() -> str:
     return f"{sys.version_info.major}.{sys.version_info.minor}"
+
+
+def is_source(path: Path) -> bool:
+    """Whether a file is to be looked at: a source, a page, a script that says it is Python's."""
+    if path.suffix in (*_SOURCES, ".psp"):
+        return True
+    if path.suffix not in _SCRIPTS or path.name.startswith("."):
+        return False
+    try:
+        with path.open("rb") as file:
+            first = file.read(128).partition(b"\n")[0]
+    except OSError:
+        return False
+    return first.startswith(b"#!") and b"python" in first
+
+
+def _walk(directory: Path) -> Iterator[tuple[Path, list[str]]]:
+    """The directories of a program, and the names of the files in each."""
+    for place, below, names in os.walk(directory):
+        below[:] = sorted(
+            name
+            for name in below
+            if name not in _FOREIGN and not name.startswith(".") and not _is_environment(place, name)
+        )
+        yield Path(place), sorted(names)
 
 
 def _is_environment(place: str, name: str) -> bool:

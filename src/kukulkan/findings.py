@@ -27,3 +27,10 @@ class Finding:
 def count(findings: Iterable[Finding], severity: str) -> int:
     """How many of this weight there are."""
     return sum(finding.severity == severity for finding in findings)
+
+
+def totals(findings: Iterable[Finding]) -> str:
+    """How many there are, in words."""
+    findings = list(findings)
+    numbers = [(count(findings, ERROR), "error"), (count(findings, WARNING), "warning")]
+    return ", ".join(f"{number} {noun}{'' if number == 1 else 's'}" for number, noun in numbers)

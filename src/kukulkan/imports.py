@@ -1,15 +1,20 @@
-"""Imports that will fail: modules that are gone from the standard library, and compiled ones
-that refuse to be loaded in more than one interpreter. Nothing of the program is run."""
+"""Imports that will fail: modules that are gone from the standard library or are not there,
+and compiled ones that refuse to be loaded in more than one interpreter. Nothing of the
+program is run."""
 
 import ast
+import functools
 import importlib.machinery
+import importlib.metadata
 import json
+import os
 import re
 import subprocess
 import sys
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
+from kukulkan import expected
 from kukulkan.findings import ERROR, WARNING, Finding
 
 # Modules that Python removed, by the version that is without them (its "What's New").
@@ -81,13 +86,8 @@ _RENAMED = {
     "urllib2": "urllib.request and urllib.error",
     "urlparse": "urllib.parse",
     "whichdb": "dbm",
+    "whrandom": "random",
     "xmlrpclib": "xmlrpc.client",
-}
-
-# Functions that left urllib, by the module that has them.
-_URLLIB = {
-    **dict.fromkeys(("quote", "quote_plus", "unquote", "unquote_plus", "urlencode"), "urllib.parse"),
-    **dict.fromkeys(("urlopen", "urlretrieve", "pathname2url", "url2pathname"), "urllib.request"),
 }
 
 #: Known to load in one interpreter of a process only, or in the main one (docs/interpreters.md).
@@ -100,31 +100,39 @@ TRIAL = 30
 
 # How older versions write the kind of an error.
 _CLASS = re.compile(r"<class '([\w.]+)'>")
+_ERROR = re.compile(r"(<class ')?[\w.]*(Error|Exception)\b")
 
 _TRY = """
-import json, sys
+import json, os, sys
 try:
     import _interpreters as interpreters
     create = lambda: interpreters.create("legacy")
 except ImportError:
     import _xxsubinterpreters as interpreters
     create = lambda: interpreters.create(isolated=False)
-code = "import sys; sys.path[:] = {path!r}; import {name}"
-for place in ("a subinterpreter", "a second interpreter"):
+
+def said(run, *arguments):
     try:
-        error = interpreters.run_string(create(), code.format(path=sys.path, name=sys.argv[1]))
-        text = error and getattr(error, "formatted", str(error))
+        error = run(*arguments)
+        return error and getattr(error, "formatted", str(error))
     except Exception as error:
-        text = str(error)
-    if text:
-        print(json.dumps([place, text]), flush=True)
-        break
-else:
-    print(json.dumps(None), flush=True)
+        return str(error) if run is not exec else f"{type(error).__name__}: {error}"
+
+code = f"import sys; sys.path[:] = {sys.path!r}; {sys.argv[1]}"
+place = "a subinterpreter"
+text = said(interpreters.run_string, create(), code)
+if text and said(exec, code):
+    place = "any interpreter"
+elif not text:
+    place = "a second interpreter"
+    text = said(interpreters.run_string, create(), code)
+print(json.dumps([place, text] if text else None), flush=True)
 # Not the end of interpreters: that is another matter.
-import os
 os._exit(0)
 """
+
+#: What a refusal begins with if the package does not load in one interpreter either.
+EVERYWHERE = "in any interpreter: "
 
 
 def examine(tree: ast.Module, file: Path) -> Iterator[Finding]:
@@ -134,37 +142,33 @@ def examine(tree: ast.Module, file: Path) -> Iterator[Finding]:
     is what lies beside the file or is installed.
     """
     for statement, name in _imports(tree):
-        top, line = name.partition(".")[0], statement.lineno
+        top, line = _top(name), statement.lineno
         finding = _removed(top, file, line) or _renamed(top, file, line)
         if finding is not None and not _lies_beside(file, top):
             yield finding
-    for node in ast.walk(tree):
-        if isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name) and node.value.id == "urllib":
-            if node.attr in _URLLIB:
-                yield _moved(f"urllib.{node.attr}", _URLLIB[node.attr], file, node.lineno)
-        elif isinstance(node, ast.ImportFrom) and node.module == "urllib" and not node.level:
+
+
+def others(tree: ast.Module) -> Iterator[tuple[str, str, int]]:
+    """The packages that a source imports beside the standard library and ours: each with the
+    statement that does, and its line."""
+    for node in expected.walk(tree):
+        if isinstance(node, ast.Import):
             for alias in node.names:
-                if alias.name in _URLLIB:
-                    yield _moved(f"urllib.{alias.name}", _URLLIB[alias.name], file, node.lineno)
+                if _is_other(alias.name):
+                    yield _top(alias.name), f"import {alias.name}", node.lineno
+        elif isinstance(node, ast.ImportFrom) and node.module and not node.level and _is_other(node.module):
+            names = ", ".join(alias.name for alias in node.names)
+            statement = f"import {node.module}" if names == "*" else f"from {node.module} import {names}"
+            yield _top(node.module), statement, node.lineno
 
 
-def compiled(tree: ast.Module, file: Path) -> Iterator[tuple[str, int]]:
-    """The installed packages with compiled parts that a source imports, and where."""
-    for node, name in _imports(tree):
-        top = name.partition(".")[0]
-        if top in sys.stdlib_module_names or top in ("mod_python", "_apache") or _lies_beside(file, top):
-            continue
-        if _has_compiled_parts(top):
-            yield top, node.lineno
-
-
-def refusal(name: str) -> str | None:
-    """Why a package cannot be loaded in two subinterpreters of one process, by trying it in a
-    process of its own; None: it can."""
+def refusal(code: str) -> str | None:
+    """Why imports cannot be done in two subinterpreters of one process, by trying them in a
+    process of its own; None: they can."""
     try:
         answer = subprocess.run(
             # -P: else the current directory, which may be the program's, comes before the library.
-            [sys.executable, "-P", "-c", _TRY, name],
+            [sys.executable, "-P", "-c", _TRY, code],
             capture_output=True,
             text=True,
             timeout=TRIAL,
@@ -181,32 +185,19 @@ def refusal(name: str) -> str | None:
     if result is None:
         return None
     place, text = result
-    error = _CLASS.sub(r"\1", text.strip().splitlines()[-1])
-    return f"in {place}: {error}"
+    lines = text.strip().splitlines()
+    error = next((line for line in lines if _ERROR.match(line)), lines[-1])
+    return f"in {place}: " + _CLASS.sub(r"\1", error)
 
 
 def _imports(tree: ast.Module) -> Iterator[tuple[ast.stmt, str]]:
-    """The absolute imports, but for those in a `try` that expects them to fail."""
-    todo: list[ast.AST] = [tree]
-    while todo:
-        node = todo.pop()
-        if isinstance(node, ast.Try) and any(map(_catches_import_error, node.handlers)):
-            todo += [*node.orelse, *node.finalbody]
-            continue
+    """The absolute imports, but for those that are expected to fail."""
+    for node in expected.walk(tree):
         if isinstance(node, ast.Import):
             for alias in node.names:
                 yield node, alias.name
         elif isinstance(node, ast.ImportFrom) and node.module and not node.level:
             yield node, node.module
-        todo += ast.iter_child_nodes(node)
-
-
-def _catches_import_error(handler: ast.ExceptHandler) -> bool:
-    if handler.type is None:
-        return True
-    names: Iterable[ast.AST] = ast.walk(handler.type)
-    expected = ("ImportError", "ModuleNotFoundError", "Exception")
-    return any(isinstance(name, ast.Name) and name.id in expected for name in names)
 
 
 def _removed(top: str, file: Path, line: int) -> Finding | None:
@@ -214,7 +205,7 @@ def _removed(top: str, file: Path, line: int) -> Finding | None:
         if top in names:
             number = ".".join(map(str, version))
             cure = _CURES.get(top, f"Python {number}'s “What's New” names what takes its place.")
-            if _is_installed(top):
+            if is_there(top):
                 if version <= sys.version_info[:2] or top not in sys.stdlib_module_names:
                     return None  # a distribution has it
                 return Finding(str(file), line, WARNING, f"Python {number} is without the module {top}", cure)
@@ -223,36 +214,94 @@ def _removed(top: str, file: Path, line: int) -> Finding | None:
 
 
 def _renamed(top: str, file: Path, line: int) -> Finding | None:
-    if top not in _RENAMED or _is_installed(top):
+    if top not in _RENAMED or is_there(top):
         return None
     return Finding(str(file), line, ERROR, f"Python 2: there is no module {top}", f"Use {_RENAMED[top]}.")
-
-
-def _moved(name: str, module: str, file: Path, line: int) -> Finding:
-    cure = f"Use {module}.{name.partition('.')[2]}."
-    return Finding(str(file), line, ERROR, f"Python 2: there is no {name}", cure)
 
 
 def _lies_beside(file: Path, top: str) -> bool:
     return any((file.parent / place).exists() for place in (f"{top}.py", f"{top}/__init__.py"))
 
 
-def _is_installed(top: str) -> bool:
-    if top in sys.builtin_module_names:
+def lies_on_the_way(file: Path, top: str) -> bool:
+    """Whether an import in a file finds a module of the program, as far as can be told: not if
+    that lies beside the file alone, and the file is in a package."""
+    return not (_lies_beside(file, top) and file.with_name("__init__.py").exists())
+
+
+def _top(name: str) -> str:
+    return name.partition(".")[0]
+
+
+def _is_other(name: str) -> bool:
+    top = _top(name)
+    is_told = top in _RENAMED or any(top in names for names in _REMOVED.values())
+    return not is_told and top not in sys.stdlib_module_names and top not in ("mod_python", "_apache")
+
+
+def is_there(name: str) -> bool:
+    """Whether a module is installed in this environment; nothing is imported to find out."""
+    if name in sys.builtin_module_names:
         return True
-    return importlib.machinery.PathFinder.find_spec(top) is not None
+    places: list[str] | None = None
+    for depth in range(1, name.count(".") + 2):
+        spec = importlib.machinery.PathFinder.find_spec(".".join(name.split(".")[:depth]), places)
+        if spec is None:
+            return False
+        if spec.submodule_search_locations is None:
+            return depth == name.count(".") + 1
+        places = list(spec.submodule_search_locations)
+    return True
 
 
-def _has_compiled_parts(top: str) -> bool:
-    if top in SINGLE:
-        return _is_installed(top)
+def has_compiled_parts(top: str) -> bool:
+    """Whether a package, or one that it needs, is in part not of Python."""
+    todo, seen = [top], {top}
+    while todo:
+        name = todo.pop()
+        if _is_compiled(name):
+            return True
+        further = [need for need in _needs(name) if need not in seen]
+        seen.update(further)
+        todo += further
+    return False
+
+
+def _is_compiled(top: str) -> bool:
     spec = importlib.machinery.PathFinder.find_spec(top)
     if spec is None:
         return False
     if isinstance(spec.loader, importlib.machinery.ExtensionFileLoader):
         return True
     suffixes = tuple(importlib.machinery.EXTENSION_SUFFIXES)
-    for place in spec.submodule_search_locations or ():
-        if any(path.name.endswith(suffixes) for path in Path(place).rglob("*")):
-            return True
-    return False
+    return any(
+        name.endswith(suffixes)
+        for place in spec.submodule_search_locations or ()
+        for _, _, names in os.walk(place)
+        for name in names
+    )
+
+
+@functools.lru_cache
+def _distributions() -> tuple[Mapping[str, list[str]], Mapping[str, list[str]]]:
+    """Packages to distributions, and distributions to packages."""
+    by_package = importlib.metadata.packages_distributions()
+    by_distribution: dict[str, list[str]] = {}
+    for package, names in by_package.items():
+        for name in names:
+            by_distribution.setdefault(_normal(name), []).append(package)
+    return by_package, by_distribution
+
+
+def _needs(top: str) -> Iterator[str]:
+    """The packages that the distribution of one says it needs."""
+    by_package, by_distribution = _distributions()
+    for distribution in by_package.get(top, ()):
+        for requirement in importlib.metadata.requires(distribution) or ():
+            name = re.match(r"[\w.-]+", requirement)
+            if name and "extra ==" not in requirement:
+                yield from by_distribution.get(_normal(name[0]), ())
+
+
+def _normal(name: str) -> str:
+    return re.sub(r"[-_.]+", "-", name).lower()

@@ -1,101 +1,99 @@
-"""Finding what was written for Python 2 in a source: by `ast`, nothing is run.
+"""Finding Python 2 in a source: by `ast`, nothing is run.
 
-Python's parser stops at the first error. What is of a known kind is therefore replaced
-by `pass` once it is reported, and the rest looked at again.
+Python's parser stops at the first error. What is of a known kind is therefore put into
+words of Python 3 once it is reported, or else replaced by `pass`, and the rest looked at
+again.
 """
 
 import ast
-import builtins
+import io
 import re
 import tokenize
 import warnings
-from collections.abc import Iterator
 from pathlib import Path
+from typing import NamedTuple
 
-from kukulkan.findings import ERROR, WARNING, Finding
+from kukulkan import old_names
+from kukulkan.findings import ERROR, Finding
 
 # Errors of one file that are reported before the rest is left for the next time.
-MOST_ERRORS = 20
+MOST_ERRORS = 50
 
-# What the parser says or the line looks like, what it is, and the cure; the first that fits counts.
+_TUPLE = r"\(\s*\w+\s*(?:,\s*\w+\s*)*,?\s*\)"
+_OCTAL = r"\b0+([0-7]+)\b"
+_LONG = r"\b(0[xX][\da-fA-F]+|\d+)[lL]\b"
+_EXCEPT = rf"^(\s*except\b\s*)(.+?)\s*,\s*(\w+|{_TUPLE})\s*:"
+
+
+class _Cause(NamedTuple):
+    """A kind of error."""
+
+    said: str
+    """What the parser says, as a pattern."""
+    looks: str | None
+    """What the line looks like; None: what is said is enough."""
+    what: str
+    cure: str
+    old: str = ""
+    """What of the line is to be replaced for the rest to be looked at; "": all of it."""
+    new: str = ""
+
+
+# The first that fits counts.
 _CAUSES = (
-    (r"Missing parentheses in call to 'print'", None, "print statement", "Write print(...)."),
-    (r"Missing parentheses in call to 'exec'", None, "exec statement", "Write exec(code, globals)."),
-    (
-        r"multiple exception types must be parenthesized",
-        None,
-        "except with a comma",
-        "Write `except X as e:`.",
+    _Cause(r"Missing parentheses in call to 'print'", None, "print statement", "Write print(...)."),
+    _Cause(r"Missing parentheses in call to 'exec'", None, "exec statement", "Write exec(code, globals)."),
+    _Cause("", _EXCEPT, "except with a comma", "Write `except X as e:`.", _EXCEPT, r"\1\2:"),
+    _Cause("", r"(^|:)\s*raise\s+([\w.]+|\".*\"|'.*')\s*,", "raise with a comma", "Write `raise X(value)`."),
+    _Cause("", r"(^|:)\s*exec\s+[\w\"']", "exec statement", "Write exec(code, globals)."),
+    _Cause("", r"(^|:)\s*print\s+\S", "print statement", "Write print(...)."),
+    _Cause("", r"`", "backticks", "Write repr(...).", r"`([^`]*)`", r"repr(\1)"),
+    _Cause("", r"<>", "the operator <>", "Write !=.", "<>", "!="),
+    _Cause("leading zeros in decimal", None, "octal number with a leading zero", r"Write 0o\1.", _OCTAL, r"0o\1"),
+    _Cause("invalid (decimal|hexadecimal|digit|octal)", _LONG, "long number", "Drop the L.", _LONG, r"\1"),
+    _Cause(
+        "",
+        r"\b[uU][rR][\"']",
+        "ur'...' string",
+        "Write r'...': every str is text.",
+        r"\b[uU][rR](?=[\"'])",
+        "r",
     ),
-    (r"", r"^\s*except\s+[^:]+,\s*\w+\s*:", "except with a comma", "Write `except X as e:`."),
-    (r"", r"(^|:)\s*raise\s+[\w.]+\s*,", "raise with a comma", "Write `raise X(value)`."),
-    (r"", r"^\s*exec\s+[\w\"']", "exec statement", "Write exec(code, globals)."),
-    (r"", r"^\s*print\s+\S|:\s*print\s+\S", "print statement", "Write print(...)."),
-    (r"", r"`", "backticks", "Write repr(...)."),
-    (r"", r"<>", "the operator <>", "Write !=."),
-    (
-        r"leading zeros in decimal",
-        None,
-        "octal number with a leading zero",
-        "Write 0o755 for 0755.",
-    ),
-    (
-        r"invalid (decimal|hexadecimal|digit|octal)",
-        r"\b(0[xX][\da-fA-F]+|\d+)[lL]\b",
-        "long number",
-        "Drop the L.",
-    ),
-    (r"", r"\b[uU][rR][\"']", "ur'...' string", "Write r'...': every str is text."),
-    (
-        r"",
-        r"^\s*def\s+\w+\(.*\([\w\s,]+\).*\)\s*:",
+    _Cause(
+        "",
+        rf"^\s*def\s+\w+\(.*{_TUPLE}.*\)\s*:",
         "parameter that is a tuple",
         "Unpack it in the function.",
+        rf"(?<=[(,])\s*{_TUPLE}",
+        " _",
     ),
-    (r"", r"\blambda\s*\(", "lambda whose parameter is a tuple", "Take one parameter and index it."),
-    (
-        r"inconsistent use of tabs|unindent does not match|unexpected indent",
-        r"\t",
-        "tabs and spaces mixed",
-        "Indent with spaces only: Python 3 does not take a tab for eight.",
+    _Cause(
+        "",
+        r"\blambda\b[^:]*\(",
+        "lambda whose parameter is a tuple",
+        "Take one parameter and index it.",
+        r"\blambda\b[^:]*:",
+        "lambda *_:",
     ),
-    (
-        r"\(unicode error\)|invalid or missing encoding|codec can't decode|unknown encoding",
-        None,
-        "source that is not UTF-8",
-        "Save it as UTF-8, or name its encoding in the first line: # -*- coding: latin-1 -*-.",
-    ),
-)
+)  # fmt: skip
 
-# Names that Python 2 had built in.
-_BUILTINS = {
-    "unicode": "str",
-    "basestring": "str",
-    "unichr": "chr",
-    "xrange": "range",
-    "raw_input": "input",
-    "long": "int",
-    "reduce": "functools.reduce",
-    "execfile": "exec(open(name).read())",
-    "reload": "apache.import_module(), which reloads what has changed,",
-    "apply": "function(*arguments)",
-    "cmp": "(a > b) - (a < b)",
-    "file": "open",
-    "intern": "sys.intern",
-    "buffer": "memoryview",
-    "coerce": "no replacement",
-}
-_METHODS = {
-    "has_key": "`key in d`",
-    "iteritems": "d.items()",
-    "iterkeys": "d.keys()",
-    "itervalues": "d.values()",
-}
+_TABS = "tabs and spaces mixed"
+_TABS_CURE = "Indent with spaces only: Python 3 does not take a tab for eight."
+_ENCODING = "source that is not UTF-8"
+_ENCODING_CURE = "Save it as UTF-8, or name its encoding in the first line: # -*- coding: latin-1 -*-."
+
+# A statement behind the colon of a compound one.
+_AFTER_COLON = re.compile(
+    r"(\s*(?:if|elif|else|while|for|try|except|finally|with|def|class)\b.*?:)\s*(?:print|raise|exec)\b"
+)
+_RAISE = re.compile(r"\braise\s+([\w.]+)\s*,\s*(.+)")
 
 
 def parse(path: Path) -> tuple[ast.Module | None, list[Finding]]:
-    """The syntax tree of a source, and what in it Python 3 does not run; None, if it cannot
-    be parsed."""
+    """The syntax tree of a source, and what in it Python 3 does not run.
+
+    The tree is what could be made of it; None: nothing.
+    """
     try:
         data = path.read_bytes()
         with path.open("rb") as file:
@@ -107,94 +105,136 @@ def parse(path: Path) -> tuple[ast.Module | None, list[Finding]]:
         ]
     except (SyntaxError, UnicodeDecodeError) as error:
         line = data[: error.start].count(b"\n") + 1 if isinstance(error, UnicodeDecodeError) else 1
-        what, cure = _CAUSES[-1][2:]
-        return None, [Finding(str(path), line, ERROR, f"{what}: {error}", cure)]
-    findings: list[Finding] = []
-    tree = _parse(text, path, findings)
-    if tree is not None and not findings:
-        findings += _old_names(tree, str(path))
-        return tree, findings
-    return None, findings
+        return None, [Finding(str(path), line, ERROR, f"{_ENCODING}: {error}", _ENCODING_CURE)]
+    return parse_text(text, str(path))
 
 
-def _parse(text: str, path: Path, findings: list[Finding]) -> ast.Module | None:
-    lines = text.removeprefix("\ufeff").splitlines(keepends=True)
-    while len(findings) < MOST_ERRORS:
-        try:
-            with warnings.catch_warnings():
-                warnings.simplefilter("ignore")  # invalid escapes are no matter of Python 2
-                return ast.parse("".join(lines), str(path))
-        except (SyntaxError, ValueError, RecursionError, MemoryError) as error:
-            finding, number = _explain(error, lines, str(path))
-            if number or not findings:  # later ones may come of what was replaced
-                findings.append(finding)
-            if not number or lines[number - 1].strip() in ("", "pass"):
-                return None
-            lines[number - 1] = _without(lines[number - 1])
-    return None
+def parse_text(text: str, file: str) -> tuple[ast.Module | None, list[Finding]]:
+    """The same of a source that has been read."""
+    parser = _Parser(text, file)
+    tree = parser.parse()
+    if tree is None:
+        return None, parser.findings
+    old = old_names.examine(tree, file, parser.bound)
+    return tree, [*parser.findings, *old]
 
 
-def _explain(error: Exception, lines: list[str], file: str) -> tuple[Finding, int]:
-    """What is wrong, and the number of the line that the rest can be read without; 0: none."""
-    message = getattr(error, "msg", None) or str(error) or type(error).__name__
-    reported = getattr(error, "lineno", None) or 0
-    # The parser may notice at the line behind that something was missing.
-    for number in (reported, reported - 1):
-        line = lines[number - 1] if 0 < number <= len(lines) else ""
-        for said, looks, what, cure in _CAUSES:
-            if re.search(said, message) and (looks is None or re.search(looks, line)):
-                is_plain = looks is not None or number == reported
-                if is_plain and line:
-                    return Finding(file, number, ERROR, f"Python 2: {what}: {line.strip():.80}", cure), number
-    cure = "Correct it; `python3 -m py_compile FILE` says the same."
-    return Finding(file, reported, ERROR, f"{type(error).__name__}: {message}", cure), 0
+class _Parser:
+    """Parses one source, over and over."""
+
+    def __init__(self, text: str, file: str) -> None:
+        self.findings: list[Finding] = []
+        #: Names that may get a value in what was replaced.
+        self.bound: set[str] = set()
+        self._lines = text.removeprefix("\ufeff").splitlines(keepends=True)
+        self._file = file
+        self._has_tabs = True
+
+    def parse(self) -> ast.Module | None:
+        while len(self.findings) < MOST_ERRORS:
+            try:
+                with warnings.catch_warnings():
+                    warnings.simplefilter("ignore")  # invalid escapes are no matter of Python 2
+                    tree = ast.parse("".join(self._lines), self._file)
+                    if not self.findings:
+                        compile(tree, self._file, "exec", dont_inherit=True)  # finds some errors more
+                    return tree
+            except (SyntaxError, ValueError, RecursionError, MemoryError) as error:
+                if not self._is_mended(error):
+                    return None
+        return None
+
+    def _is_mended(self, error: Exception) -> bool:
+        """Whether the rest can be looked at; the error is reported."""
+        reported = getattr(error, "lineno", None) or 0
+        if isinstance(error, IndentationError) and self._has_tabs and self._expand_tabs():
+            self._find(reported, f"Python 2: {_TABS}", _TABS_CURE)
+            return True
+        message = getattr(error, "msg", None) or str(error) or type(error).__name__
+        # The parser may notice at the line behind that something was missing.
+        for number in (reported, reported - 1):
+            line = self._lines[number - 1] if 0 < number <= len(self._lines) else ""
+            for cause in _CAUSES:
+                if not line or not re.search(cause.said, message):
+                    continue
+                is_it = number == reported if cause.looks is None else re.search(cause.looks, line)
+                if is_it:
+                    what = f"Python 2: {cause.what}: {line.strip():.80}"
+                    self._find(number, what, _cure(cause, line))
+                    self._replace(number, cause)
+                    return True
+        if not self.findings:  # later ones may come of what was replaced
+            lines = self._lines[reported - 1 : reported] if reported else []
+            shown = "".join(f": {line.strip():.80}" for line in lines)
+            self._find(reported, f"{type(error).__name__}: {message}{shown}", "Correct it.")
+        return False
+
+    def _find(self, line: int, what: str, cure: str) -> None:
+        self.findings.append(Finding(self._file, line, ERROR, what, cure))
+
+    def _expand_tabs(self) -> bool:
+        """Put blanks for tabs, as Python 2 understood them; False: there were none."""
+        self._has_tabs = False
+        before = self._lines
+        self._lines = [line.expandtabs(8) for line in before]
+        return self._lines != before
+
+    def _replace(self, number: int, cause: _Cause) -> None:
+        """Put something for a statement that could not be parsed."""
+        line = self._lines[number - 1]
+        for replaced in re.finditer(cause.old, line) if cause.old else ():
+            self.bound.update(re.findall(r"\w+", replaced[0]))
+        mended = re.sub(cause.old, cause.new, line) if cause.old else line
+        if mended != line:
+            self._lines[number - 1] = mended
+            return
+        for further in range(number, number + _length(self._lines[number - 1 :]) - 1):
+            self._lines[further] = "\n"
+        begin = _AFTER_COLON.match(line)
+        indent = line[: len(line) - len(line.lstrip())]
+        self._lines[number - 1] = f"{begin[1]} pass\n" if begin else f"{indent}{_stand_in(line.strip())}\n"
 
 
-def _without(line: str) -> str:
-    """A line that stands for the one that cannot be parsed."""
-    indent = line[: len(line) - len(line.lstrip())]
-    code = line.strip()
+def _stand_in(code: str) -> str:
+    """What may stand for a line, so that those indented below it are no error."""
     if re.match(r"except\b.*:", code):
-        return f"{indent}except Exception:\n" if code.endswith(":") else f"{indent}except Exception: pass\n"
+        return "except Exception:" if code.endswith(":") else "except Exception: pass"
     if re.match(r"(if|elif|while)\b.*:$", code):
-        return f"{indent}{code.split()[0]} 1:\n"
-    if re.match(r"(def|for|with)\b.*:$", code):
-        return f"{indent}while 1:\n"
-    return f"{indent}pass\n"
+        return f"{code.split()[0]} 1:"
+    return "while 1:" if re.match(r"(def|for|with)\b.*:$", code) else "pass"
 
 
-def _old_names(tree: ast.Module, file: str) -> Iterator[Finding]:
-    """Uses of what Python 2 had, and print statements that happen to be expressions."""
-    bound = {
-        node.id for node in ast.walk(tree) if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store)
-    }
-    for node in ast.walk(tree):
-        if isinstance(node, ast.alias):
-            bound.add((node.asname or node.name).partition(".")[0])
-        elif isinstance(node, ast.FunctionDef | ast.ClassDef):
-            bound.add(node.name)
-        elif isinstance(node, ast.arg):
-            bound.add(node.arg)
-    if "*" in bound:
-        return
-    for node in ast.walk(tree):
-        if isinstance(node, ast.BinOp) and isinstance(node.op, ast.RShift) and _is_print(node.left):
-            yield Finding(file, node.lineno, ERROR, "Python 2: print >>file", "Write print(..., file=file).")
-        elif isinstance(node, ast.Name) and node.id in _BUILTINS and node.id not in bound:
-            if not hasattr(builtins, node.id):
-                cure = f"Use {_BUILTINS[node.id]} instead."
-                yield Finding(
-                    file, node.lineno, WARNING, f"Python 2: the name {node.id} is not there any more", cure
-                )
-        elif (
-            isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute) and node.func.attr in _METHODS
-        ):
-            method = node.func.attr
-            cure = f"Write {_METHODS[method]}, unless this is a method of your own."
-            yield Finding(
-                file, node.lineno, WARNING, f"Python 2: dictionaries have no {method}() any more", cure
-            )
+def _length(lines: list[str]) -> int:
+    """How many lines the statement has that these begin with."""
+    try:
+        for token in tokenize.generate_tokens(io.StringIO("".join(lines).lstrip(" \t")).readline):
+            if token.type in (tokenize.NEWLINE, tokenize.ENDMARKER):
+                return token.start[0]
+    except (tokenize.TokenError, SyntaxError):
+        pass
+    return 1
 
 
-def _is_print(node: ast.expr) -> bool:
-    return isinstance(node, ast.Name) and node.id == "print"
+def _cure(cause: _Cause, line: str) -> str:
+    """The cure, in the words of this line if they are simple."""
+    if "\\1" in cause.cure:
+        found = re.search(cause.old, line)
+        return found.expand(cause.cure) if found else "Write 0o755 for 0755."
+    raised = _RAISE.search(line) if "raise" in cause.what else None
+    if raised:
+        return f"Write `{_raise(raised[1], raised[2]) or 'raise X(value)'}`."
+    return cause.cure
+
+
+def _raise(kind: str, rest: str) -> str | None:
+    """`raise X, value, traceback` as it is written now; None: it cannot be told from one line."""
+    source = f"f({rest.strip()})"
+    try:
+        call = ast.parse(source, mode="eval").body
+    except SyntaxError:
+        return None
+    if not isinstance(call, ast.Call) or call.keywords or len(call.args) > 2:
+        return None
+    value, *trace = (ast.get_source_segment(source, node) or "" for node in call.args)
+    value = "" if value == "None" else value
+    return f"raise {kind}({value})" + (f".with_traceback({trace[0]})" if trace else "")

@@ -1,13 +1,13 @@
 """What `kukulkan doctor` says: of sources, of imports, of configurations."""
 
+import importlib
 import os
-import sys
 from pathlib import Path
 
 import pytest
 from click.testing import CliRunner
 
-from kukulkan import cli, directives, doctor, imports, installation, python2, readable
+from kukulkan import cli, doctor, imports, old_names, python2, readable
 from kukulkan.errors import KukulkanError
 
 
@@ -63,6 +63,12 @@ def examine(path: Path) -> list[str]:
         ("if 1:\n        x = 1\n\ty = 2", 3, "tabs and spaces mixed"),
         ("# é".encode("latin-1"), 1, "source that is not UTF-8"),
         ("# -*- coding: nonsense -*-\n", 1, "source that is not UTF-8"),
+        ("raise 'x', 1", 1, "raise with a comma"),
+        ("raise 'x'", 1, "an exception that is a string"),
+        ("if 1:\n\tif 2:\n\t\tx = 1\n        y = 2\nprint x", 4, "tabs and spaces mixed"),
+        ("def f():\n    from os import *", 2, "import * only allowed at module level"),
+        ("import string\nstring.join(x)", 2, "no string.join"),
+        ("from types import StringType", 1, "no types.StringType"),
         ("x = unicode(y)", 1, "the name unicode"),
         ("d.has_key(1)", 1, "dictionaries have no has_key()"),
     ],
@@ -84,6 +90,52 @@ def test_several_of_one_file(write):
     assert [each.line for each in found] == [1, 3, 4, 5, 6, 7, 9]
 
 
+def test_rest_of_a_file(write):
+    """A statement that is reported keeps nothing behind it, or beside it, from being looked at."""
+    code = """\
+import cPickle
+print '''
+<html> `x`
+''' % (
+    1)
+os.chmod(
+    f, 0644)
+def f(a, (b, c)):
+    if a: print b
+    else: raise a, b, c
+    try:
+        import StringIO
+    except KeyError, file:
+        x = file
+map(lambda (k, v): k, d.iteritems())
+"""
+    path = write("old.py", code)
+    found = doctor.examine(path.parent)
+    assert [each.line for each in found] == [1, 2, 7, 8, 9, 10, 12, 13, 15, 15]
+
+
+@pytest.mark.parametrize(
+    ("code", "cure"),
+    [
+        ("raise E, 'a, b'", "Write `raise E('a, b')`."),
+        ("raise E, (1, 2)", "Write `raise E((1, 2))`."),
+        ("raise E, None, trace", "Write `raise E().with_traceback(trace)`."),
+        ("raise E, (1,", "Write `raise X(value)`."),
+        ("os.chmod(f, 0644)", "Write 0o644."),
+    ],
+)
+def test_cures_in_the_line_s_own_words(write, code, cure):
+    """What is to be written is written."""
+    assert python2.parse(write("old.py", code))[1][0].cure == cure
+
+
+def test_what_is_said_to_be_gone_is_gone():
+    """No attribute that is there is reported."""
+    for module, names in old_names.ATTRIBUTES.items():
+        there = pytest.importorskip(module) if module == "cgi" else importlib.import_module(module)
+        assert [name for name in names if hasattr(there, name)] == []
+
+
 @pytest.mark.parametrize(
     "code",
     [
@@ -93,6 +145,10 @@ def test_several_of_one_file(write):
         "from compat import *\nx = unicode",
         "try:\n    unicode\nexcept NameError:\n    unicode = str",
         "x = '<>'\ny = '`'\nz = 'print x'",
+        "import sys\nif sys.version_info < (3,):\n    x = sys.maxint",
+        "import sys\ntry:\n    x = sys.maxint\nexcept AttributeError:\n    pass",
+        "import string\ndef f(string):\n    return string.join()",
+        "class D(dict):\n    def has_key(self, k): return k in self\nD().has_key(1)",
         "s = '\\d'",
         "print\nprint('x')",
         "",
@@ -121,9 +177,9 @@ def test_unreadable_source(tmp_path):
 
 def test_removed_modules(write, monkeypatch):
     """Those that are gone are errors with the version, those that will be are warnings."""
-    monkeypatch.setattr(imports, "_is_installed", lambda top: top == "cgi")
+    monkeypatch.setattr(imports, "is_there", lambda top: top == "cgi")
     monkeypatch.setattr(imports.sys, "version_info", (3, 12))
-    monkeypatch.setattr(imports.sys, "stdlib_module_names", {"cgi"})
+    monkeypatch.setattr(imports.sys, "stdlib_module_names", {"cgi", "os"})
     path = write("page.py", "import imp\nfrom distutils import util\nimport cgi\nimport asyncore as a, os\n")
     assert examine(path.parent) == [
         "page.py:1 error: the module imp is gone since Python 3.12",
@@ -135,7 +191,7 @@ def test_removed_modules(write, monkeypatch):
 
 def test_removed_module_of_a_distribution(write, monkeypatch):
     """legacy-cgi, for instance, is as good."""
-    monkeypatch.setattr(imports, "_is_installed", lambda top: True)
+    monkeypatch.setattr(imports, "is_there", lambda top: True)
     monkeypatch.setattr(imports.sys, "stdlib_module_names", set())
     assert examine(write("page.py", "import cgi\n").parent) == []
 
@@ -145,8 +201,8 @@ def test_renamed_modules(write):
     code = "import urlparse\nimport urllib\nx = urllib.quote('a')\nfrom urllib import urlencode\n"
     assert examine(write("page.py", code).parent) == [
         "page.py:1 error: Python 2: there is no module urlparse",
-        "page.py:3 error: Python 2: there is no urllib.quote",
-        "page.py:4 error: Python 2: there is no urllib.urlencode",
+        "page.py:3 error: there is no urllib.quote any more",
+        "page.py:4 error: there is no urllib.urlencode any more",
     ]
 
 
@@ -170,7 +226,7 @@ def test_imports_that_are_all_right(write, code):
 def test_trial(write, monkeypatch, code, reason):
     """A package is imported in two interpreters of another process."""
     monkeypatch.setenv("PYTHONPATH", str(write("tried.py", code).parent))
-    answer = imports.refusal("tried")
+    answer = imports.refusal("import tried")
     assert answer is None if reason is None else reason in answer
 
 
@@ -178,16 +234,16 @@ def test_trial_runs_nothing_of_the_current_directory(write, monkeypatch):
     """A module of the program that has a library's name is not imported in its place."""
     file = write("json.py", "raise SystemExit('the program was run')")
     monkeypatch.chdir(file.parent)
-    assert imports.refusal("sqlite3") is None
+    assert imports.refusal("import sqlite3") is None
 
 
 def test_trial_of_what_loads_once(write, monkeypatch):
     """What refuses the second is told, and so is what ends the process."""
     code = "import os, pathlib\nflag = pathlib.Path(__file__ + '.flag')\nif flag.exists():\n    raise ImportError('only once')\nflag.touch()\n"
     monkeypatch.setenv("PYTHONPATH", str(write("once.py", code).parent))
-    assert imports.refusal("once") == "in a second interpreter: ImportError: only once"
+    assert imports.refusal("import once") == "in a second interpreter: ImportError: only once"
     write("fatal.py", "import os\nos.abort()\n")
-    assert "signal 6" in imports.refusal("fatal")
+    assert "signal 6" in imports.refusal("import fatal")
 
 
 def test_compiled_packages(write, monkeypatch):
@@ -196,11 +252,16 @@ def test_compiled_packages(write, monkeypatch):
     suffix = imports.importlib.machinery.EXTENSION_SUFFIXES[0]
     write(f"lib/fast/part{suffix}", "")
     monkeypatch.syspath_prepend(str(package.parent))
-    monkeypatch.setattr(imports, "refusal", lambda name: "because")
+    monkeypatch.setattr(imports, "refusal", lambda code: f"because of {code}")
     page = write("site/page.py", "import os\nimport fast\n")
     found = doctor.examine(page.parent)
     assert [(each.line, each.severity) for each in found] == [(2, "warning")]
-    assert "the package fast does not load in several interpreters of a process (because)" in found[0].what
+    assert (
+        "the package fast does not load in several interpreters of a process (because of import fast)"
+        in found[0].what
+    )
+    monkeypatch.setattr(imports, "refusal", lambda code: imports.EVERYWHERE + "because")
+    assert "the package fast does not load (because)" in doctor.examine(page.parent)[0].what
     config = write(
         "httpd.conf",
         f"PythonInterpreter main_interpreter\n<Directory {page.parent}>\nPythonHandler page\n</Directory>\n",
@@ -208,106 +269,67 @@ def test_compiled_packages(write, monkeypatch):
     assert doctor.examine(config) == []
 
 
-# Configurations
+def test_trial_is_of_what_is_imported(write, monkeypatch):
+    """`from package import part` tries the part, not the package alone."""
+    write("package/__init__.py", "")
+    part = write("package/part.py", "raise ImportError('only once')\n")
+    monkeypatch.setenv("PYTHONPATH", str(part.parents[1]))
+    tree, _ = python2.parse(write("page.py", "import os\nfrom package import part\nimport package.part\n"))
+    statements = [statement for _, statement, _ in imports.others(tree)]
+    assert statements == ["from package import part", "import package.part"]
+    assert imports.refusal("import package") is None
+    assert imports.refusal(statements[0]) == "in any interpreter: ImportError: only once"
 
 
-def test_reading(write):
-    """Continued lines, variables, sections, quotation marks and included files."""
-    root = write("etc/apache2.conf", "").parent
-    write("etc/envvars", "export APACHE_RUN_USER=www-data\nexport LOG=$X/log\n")
-    write("etc/conf.d/a.conf", 'PythonOption a "b c"\n')
-    write("etc/conf.d/b.conf", "  PythonOption 'd' e\\\"f\n")
-    path = write(
-        "etc/apache2.conf",
-        f"ServerRoot {root}\n# User nobody\nDefine site /srv/a\\\n/b\nUser ${{APACHE_RUN_USER}}\n"
-        "<IfModule x>\n<Directory ${site}>\n\tInclude conf.d/*.conf\n</Directory>\n</IfModule>\nPythonDebug On",
-    )
-    found, findings = directives.read(path, {})
-    assert findings == []
-    told = {(each.name, each.arguments): each for each in found}
-    assert ("user", ("www-data",)) in told
-    option = told["pythonoption", ("a", "b c")]
-    assert option.directory() == "/srv/a/b" and option.line == 1 and option.file.endswith("a.conf")
-    assert [section.name for section in option.sections] == ["ifmodule", "directory"]
-    assert told["pythondebug", ("On",)].line == 11
+def test_compiled_parts_of_what_a_package_needs(monkeypatch):
+    """A package of Python that needs a compiled one counts, whatever the names of distributions."""
+    monkeypatch.setattr(imports, "_is_compiled", lambda name: name == "fast")
+    packages = {"slow": ["Slow-Lib"], "fast": ["fast_dist"]}
+    monkeypatch.setattr(imports.importlib.metadata, "packages_distributions", lambda: packages)
+    needs = {"Slow-Lib": ["Fast.Dist>=1", "other; extra == 'x'"], "fast_dist": None}
+    monkeypatch.setattr(imports.importlib.metadata, "requires", needs.get)
+    imports._distributions.cache_clear()
+    assert imports.has_compiled_parts("slow") and not imports.has_compiled_parts("other")
+    imports._distributions.cache_clear()
 
 
-@pytest.mark.parametrize(
-    ("text", "what"),
-    [("Include absent.conf", "there is no "), ("Include httpd.conf", "Include goes too deep")],
-)
-def test_includes_that_fail(write, text, what):
-    """They are told, and the rest is read."""
-    found, findings = directives.read(write("httpd.conf", text + "\nUser x\n"), {})
-    assert any(what in each.what for each in findings) and found[-1].name == "user"
-
-
-def test_load_module(write, monkeypatch, tmp_path):
-    """The old module, ours twice, mod_wsgi beside it, and one of another environment."""
-    own = write("own/mod_python/mod_python.so", "")
-    other = write("other/mod_python/mod_python.so", "")
-    write("other/mod_python/_importer.py", "")
-    monkeypatch.setattr(installation, "module_file", lambda: own)
-    load = "LoadModule python_module"
-    text = f"{load} {own}\n{load} /usr/absent/mod_python.so\n{load} modules/mod_python.so\n{load} {other}\n"
-    path = write("httpd.conf", text + "LoadModule wsgi_module modules/mod_wsgi.so\n")
-    told = "\n".join(examine(path))
-    assert not told.startswith("httpd.conf:1 ")
-    assert "httpd.conf:2 error: there is no /usr/absent/mod_python.so" in told
-    assert "httpd.conf:2 error: python_module is loaded twice" in told
-    assert "httpd.conf:3 error: modules/mod_python.so is not Kukulkan's module" in told
-    assert "httpd.conf:4 warning:" in told and "is of another environment" in told
-    assert "httpd.conf:5 error: mod_wsgi beside Kukulkan" in told
-    assert examine(write("other.conf", "LoadModule wsgi_module modules/mod_wsgi.so\n")) == []
-
-
-def test_another_python(write):
-    """In PythonPath and PythonHome."""
-    home = write("home/lib/python2.7/os.py", "").parents[2]
-    text = f"PythonPath \"sys.path + ['/usr/lib/python2.7/site-packages', '/no/such']\"\nPythonHome {home}\nPythonPath [\n"
-    told = examine(write("httpd.conf", text))
-    version = f"{sys.version_info.major}.{sys.version_info.minor}"
-    assert told[0] == (
-        f"httpd.conf:1 error: PythonPath has /usr/lib/python2.7/site-packages, which is Python 2.7's; "
-        f"the module runs Python {version}"
-    )
-    assert "httpd.conf:1 warning: PythonPath has /no/such, which is not there" in told
-    assert (
-        f"httpd.conf:2 error: PythonHome {home} has python2.7; the module was built for Python {version}"
-        in told
-    )
-    assert told[-1].startswith("httpd.conf:3 error: PythonPath [ is no Python expression")
-
-
-def test_handlers(write, tmp_path):
-    """Their modules are looked for in the directory, PythonPath and this environment, and
-    what is found there is looked at."""
-    write("site/page.py", "print 'x'\n")
-    write("site/sub/other.py", "print 'x'\n")
-    write("lib/pack/__init__.py", "")
-    write("lib/pack/part.py", "import urlparse\n")
-    path = write(
-        "httpd.conf",
-        f'PythonPath "sys.path+[\'{tmp_path}/lib\']"\n<Directory "{tmp_path}/site/">\n'
-        "PythonHandler page mod_python.publisher pack.part::x absent | .py\n</Directory>\n"
-        "<Location /x>\nPythonAuthenHandler page\n</Location>\n",
-    )
-    told = examine(path)
-    assert "page.py:1 error: Python 2: print statement: print 'x'" in told
-    assert "other.py:1 error: Python 2: print statement: print 'x'" in told
-    assert "part.py:1 error: Python 2: there is no module urlparse" in told
-    missing = [each for each in told if "there is no module" in each and each.startswith("httpd.conf")]
-    assert len(missing) == 2 and "module absent in" in missing[0] and "httpd.conf:6" in missing[1]
-
-
-def test_htaccess(write):
-    """Its directory is that of the file."""
-    write("site/page.py", "")
-    write("site/sub/.htaccess", "SetHandler python-program\nPythonHandler page\n")
-    path = write("site/.htaccess", "PythonHandler page\n")
-    assert [each.partition(" in ")[0] for each in examine(path.parent)] == [
-        ".htaccess:2 error: there is no module page"
+def test_absent_modules(write):
+    """What is neither installed nor the program's own is told once; in a package, what lies
+    beside a file is not on the way."""
+    write("lib/own.py", "import absent\n")
+    write("lib/pack/__init__.py", "from . import config\n")
+    write("lib/pack/config.py", "import own\nimport absent.part\n")
+    write("lib/pack/part.py", "import own, config\nimport pack.config\n")
+    path = write("page.py", "import own, pack.config\n")
+    assert examine(path.parent) == [
+        "own.py:1 warning: there is no module absent in this environment, nor was one seen of the program's own",
+        "part.py:1 warning: import config finds what lies beside the file in Python 2 only, for that is in a package",
     ]
+
+
+# Directories
+
+
+def test_pages_and_scripts(write):
+    """PSP pages are looked at, with their own lines, and CGI and WSGI scripts of Python."""
+    write("page.psp", "<p>\n<%\nprint 'x'\n%>\n<%= unicode(1) %>\n<%@ include file='part.inc'%>\n")
+    write("part.inc", "\n<% exec code %>\n")
+    write("bad.psp", "\n<% x = 1\n")
+    write("latin.psp", b"\ncaf\xe9\n")
+    write("form.cgi", "#!/usr/bin/python\nprint 'x'\n")
+    write("shell.cgi", "#!/bin/sh\necho x\n")
+    write("app.wsgi", "print 'x'\n")
+    told = examine(write("README", "print 'x'\n").parent)
+    assert [each.partition(": ")[0] for each in told] == [
+        "app.wsgi:1 error",
+        "bad.psp:2 error",
+        "form.cgi:2 error",
+        "latin.psp:2 error",
+        "page.psp:3 error",
+        "page.psp:5 warning",
+        "part.inc:2 error",
+    ]
+    assert told[1].endswith("no PSP page: '<%' is never closed by '%>'")
 
 
 def test_what_is_not_the_program_s(write):
@@ -315,6 +337,7 @@ def test_what_is_not_the_program_s(write):
     write("venv/pyvenv.cfg", "")
     write("venv/lib/old.py", "print 'x'\n")
     write("site-packages/old.py", "print 'x'\n")
+    write("page.py", "")
     assert examine(write(".git/old.py", "print 'x'\n").parents[1]) == []
 
 
@@ -334,6 +357,8 @@ def test_nothing_there(tmp_path):
     """A mistyped name is no clean bill."""
     with pytest.raises(KukulkanError, match="no file or directory"):
         doctor.examine(tmp_path / "absent")
+    with pytest.raises(KukulkanError, match="nothing to look at"):
+        doctor.examine(tmp_path)
 
 
 # The command
@@ -343,15 +368,15 @@ def test_exit_status(write):
     """0: no errors; 1: errors; each with file, line and cure."""
     path = write("page.py", "x = unicode\n")
     clean = CliRunner().invoke(cli.cli, ["doctor", "--no-try", str(path.parent)], standalone_mode=False)
-    assert clean.return_value == 0 and "0 errors, 1 warnings" in clean.output
+    assert clean.return_value == 0 and "0 errors, 1 warning\n" in clean.output
     write("page.py", "print 'x'\n")
     result = CliRunner().invoke(cli.cli, ["doctor", str(path.parent)], standalone_mode=False)
     assert result.return_value == 1
     assert (
-        f"{path}:1: error: Python 2: print statement: print 'x'\n    Write print(...).\n1 errors"
+        f"{path}:1: error: Python 2: print statement: print 'x'\n    Write print(...).\n1 error, 0 warnings\n"
         in result.output
     )
-    path.unlink()
+    path.write_text("x = 1\n")
     assert "Nothing found." in CliRunner().invoke(cli.cli, ["doctor", str(path.parent)]).output
 
 
