@@ -51,9 +51,11 @@ def create(
         options: "key value" each, as for PythonOption.
 
     Raises:
-        KukulkanError: There is one already, or Apache's children could not read it.
+        KukulkanError: There is one already, Apache's children could not read it, or something
+            given is no argument of a directive. Then nothing is written.
     """
     root = Path(plain_path(directory.absolute()))
+    _require_readable(root, [Path(place).absolute() for place in python_path])
     try:
         script = httpdconf.write_basic_config(
             str(root),
@@ -71,13 +73,24 @@ def create(
         configuration.write_text(generate(Path(script)), encoding="utf-8")
     except OSError as error:
         raise KukulkanError(f"Cannot write {error.filename}: {error.strerror}") from error
-    environment = [*readable.interpreter_paths(), installation.module_file()]
-    readable.require_readable(
-        [root / "public", *map(Path, python_path), *environment],
-        readable.child_account(),
-        "Or choose a directory that everybody may read, such as one in /srv.",
-    )
+    except ValueError as error:
+        raise KukulkanError(str(error)) from error
     return Created(Path(script), configuration)
+
+
+def _require_readable(root: Path, python_path: Sequence[Path]) -> None:
+    """Refuse what Apache's children could not read, of a directory that need not exist yet."""
+    advice = "Or choose a directory that everybody may read, such as one in /srv."
+    missing = next((place for place in python_path if not place.exists()), None)
+    if missing:
+        raise KukulkanError(f"There is no {missing} (--pythonpath): make it first.")
+    account = readable.child_account()
+    environment = [*readable.interpreter_paths(), installation.module_file()]
+    readable.require_readable([*python_path, *environment], account, advice)
+    if account:
+        obstacle = readable.find_obstacle(root / "public" / "page", account)
+        if obstacle and obstacle.permission:
+            raise KukulkanError(f"{readable.explain(obstacle, account)} {advice}")
 
 
 def _option(text: str) -> str:

@@ -287,15 +287,13 @@ def write_basic_config(
 
     Raises:
         OSError: Something cannot be written.
+        ValueError: Something given is more than one line.
     """
     root = os.path.abspath(server_root)
     places = [os.path.join(root, name) for name in (conf, logs, htdocs)]
     script = os.path.join(places[0], conf_name)
     if os.path.exists(script) and not replace_config:
         return None
-    if createdirs:
-        for place in (root, *places):
-            os.makedirs(place, exist_ok=True)
     python = Container(
         *(Comment(line) for line in mp_comments),
         *(
@@ -320,6 +318,9 @@ def write_basic_config(
             PythonDebug("Off"),
         ),
     )
+    if createdirs:
+        for place in (root, *places):
+            os.makedirs(place, exist_ok=True)
     with open(script, "w", encoding="utf-8") as file:
         file.write(_SCRIPT.format(script=script, configuration=configuration))
     return script

@@ -151,6 +151,33 @@ def test_there_is_one_already(root):
     assert configuration.read_text() == before
 
 
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["--pythonpath", "/no/such/path"], "There is no /no/such/path (--pythonpath)"),
+        (["--pythonhandler", "mine\nUser root"], "PythonHandler: a directive is one line"),
+        (["--pythonoption", "key x\nUser root"], "PythonOption: a directive is one line"),
+        (["--listen", "1\nUser root"], "Listen: a directive is one line"),
+    ],
+)
+def test_refusals(root, arguments, said):
+    """What cannot be is told in a sentence, and nothing is left behind."""
+    status, _, error = run("create", root / "server", *arguments)
+    assert (status, error.partition(said)[0]) == (1, "kukulkan: ")
+    assert not (root / "server").exists()
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root has children of another account")
+def test_directory_that_children_cannot_read(root):
+    """It is told before anything is written; one that they may only pass through will do."""
+    (root / "closed").mkdir(mode=0o700)
+    status, _, error = run("create", root / "closed" / "server")
+    assert status == 1 and f"`chmod o+x {root}/closed`" in error
+    assert not list((root / "closed").iterdir())
+    (root / "closed").chmod(0o711)
+    assert run("create", root / "closed" / "server")[0] == 0
+
+
 @pytest.mark.parametrize("action", ["start", "stop", "restart"])
 def test_no_configuration(root, action):
     """A missing configuration is said."""

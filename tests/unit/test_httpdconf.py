@@ -63,13 +63,29 @@ def test_repr_is_the_python_that_makes_it(conf, everything):
     assert "\n        SetHandler('mod_python'),\n" in repr(everything)
 
 
-def test_every_name_of_a_directive(conf):
-    """Each has a class of its name, which writes that."""
-    for name in conf.__all__:
-        kind = getattr(conf, name)
-        if name.startswith("Python") or name in ("LockFile", "MaxClients", "TypesConfig"):
-            assert str(kind("x")) == f"{name} x\n"
-            assert repr(kind("x")) == f"{name}('x')"
+TAGS = "Directory Files IfModule Location VirtualHost"
+DIRECTIVES = """
+    AddHandler AddOutputFilter AddType AuthBasicAuthoritative AuthBasicProvider AuthName AuthType CustomLog
+    DirectoryIndex DocumentRoot ErrorLog KeepAliveTimeout Listen LoadModule LockFile LogFormat LogLevel
+    MaxClients MaxConnectionsPerChild MaxRequestsPerChild MaxSpareServers MaxSpareThreads MaxThreadsPerChild
+    MinSpareThreads Mutex NameVirtualHost NumServers Options PidFile Require ServerAdmin ServerName ServerPath
+    ServerRoot SetHandler StartServers StartThreads ThreadsPerChild Timeout TypesConfig
+"""
+
+
+def test_every_name(conf):
+    """Each directive and section has a class of its name, which writes that; backslashes are
+    those of paths, but for LogFormat and PythonPath."""
+    for name in TAGS.split():
+        tag = getattr(conf, name)("a\\b", conf.Listen("80"))
+        assert str(tag) == f"<{name} a/b>\n  Listen 80\n</{name}>\n"
+        assert isinstance(tag, conf.ContainerTag)
+    for name in [*DIRECTIVES.split(), *(name for name in conf.__all__ if name.startswith("Python"))]:
+        directive = getattr(conf, name)("a\\b")
+        path = "a\\b" if name in ("LogFormat", "PythonPath") else "a/b"
+        assert str(directive) == f"{name} {path}\n"
+        assert repr(directive) == f"{name}('a\\\\b')"
+        assert isinstance(directive, conf.Directive)
 
 
 def test_no_directive_is_missing(conf):
@@ -84,12 +100,6 @@ def test_no_directive_is_missing(conf):
 def test_off_is_the_default(conf, name):
     """The two of interpreters may go without an argument."""
     assert str(getattr(conf, name)()) == f"{name} Off\n"
-
-
-@pytest.mark.parametrize("name", ["LogFormat", "PythonPath"])
-def test_backslashes_that_stay(conf, name):
-    """What is no path keeps its backslashes."""
-    assert str(getattr(conf, name)("a\\b")) == f"{name} a\\b\n"
 
 
 def test_append(conf):
