@@ -9,6 +9,7 @@ outside httpd, too.
 """
 
 import email.utils
+import itertools
 import os
 import threading
 import time
@@ -57,6 +58,9 @@ class Entry:
     def __init__(self, key: Any) -> None:
         self.key = key
         self.lock = threading.RLock()
+        #: Threads that have asked for it, and have no answer yet.
+        self.users = 0
+        self.has_failed = False
         self._value: Any = NOT_INITIALIZED
 
     @property
@@ -134,22 +138,27 @@ class Cache:
 
     def __getitem__(self, name: Any) -> Any:
         key = self.key(name)
-        entry, is_changed = self._entry_of(key)
-        try:
-            with entry.lock:
-                opened = self.check(key, name, entry)
-                if opened is None:
-                    return entry.value
-                is_changed = True
-                value = self.build(key, name, opened, entry)
-                entry.value = value
-                return value
-        except BaseException:
-            self._drop(key, entry)
-            raise
-        finally:
-            if is_changed:
-                self.commit()
+        while True:
+            entry, is_changed = self._enter(key)
+            try:
+                with entry.lock:
+                    if entry.has_failed:
+                        continue  # for the thread that this one has waited for
+                    try:
+                        opened = self.check(key, name, entry)
+                        if opened is None:
+                            return entry.value
+                        is_changed = True
+                        value = self.build(key, name, opened, entry)
+                        entry.value = value
+                        return value
+                    except BaseException:
+                        self._drop(key, entry)
+                        raise
+            finally:
+                self._leave(entry)
+                if is_changed:
+                    self.commit()
 
     def __len__(self) -> int:
         return len(self._entries)
@@ -182,7 +191,7 @@ class Cache:
         with self._lock:
             return [key for key, entry in self._entries.items() if entry.value is not NOT_INITIALIZED]
 
-    def _entry_of(self, key: Any) -> tuple[Entry, bool]:
+    def _enter(self, key: Any) -> tuple[Entry, bool]:
         """The entry of a key, now the last one asked for; and whether that is new."""
         with self._lock:
             entry = self._entries.get(key)
@@ -190,12 +199,26 @@ class Cache:
             if entry is None:
                 entry = self._entries[key] = self.entry_type(key)
             self._entries.move_to_end(key)
-            while 0 < self.max_size < len(self._entries):
-                self._entries.popitem(last=False)
+            entry.users += 1
+            self._shrink()
             return entry, is_new
+
+    def _leave(self, entry: Entry) -> None:
+        with self._lock:
+            entry.users -= 1
+            self._shrink()
+
+    def _shrink(self) -> None:
+        """Drop what is too much, but nothing that some thread is building: another would build it, too."""
+        surplus = len(self._entries) - self.max_size if self.max_size > 0 else 0
+        if surplus > 0:
+            unused = (key for key, entry in self._entries.items() if not entry.users)
+            for key in list(itertools.islice(unused, surplus)):
+                del self._entries[key]
 
     def _drop(self, key: Any, entry: Entry) -> None:
         """Forget an entry that could not be built, if it still is the one of its key."""
+        entry.has_failed = True
         with self._lock:
             if self._entries.get(key) is entry:
                 del self._entries[key]
@@ -214,9 +237,8 @@ class WeakCache(Cache):
         with self._lock:
             if len(self._entries) > self._many:
                 for key, entry in list(self._entries.items()):
-                    if entry.value is NOT_INITIALIZED and entry.lock.acquire(blocking=False):
+                    if entry.value is NOT_INITIALIZED and not entry.users:
                         del self._entries[key]
-                        entry.lock.release()
                 self._many = max(2 * len(self._entries), WeakCache._many)
         return value
 

@@ -5,6 +5,7 @@ import http.server
 import subprocess
 import sys
 import threading
+import time
 import weakref
 from email.utils import formatdate
 
@@ -126,6 +127,66 @@ def test_one_thread_builds(cache):
         thread.join()
     assert built == ["quick", "slow"]
     assert len({id(result) for result in results}) == 1
+
+
+def test_failure_while_others_wait(cache):
+    """Of the threads that have waited for one that failed, one builds, and that is kept."""
+    begun, go_on, built = threading.Event(), threading.Event(), []
+
+    class Failing(cache.Cache):
+        def build(self, key, name, opened, entry):
+            built.append(key)
+            begun.set()
+            if len(built) == 1:
+                assert go_on.wait(20)
+                raise ValueError
+            return object()
+
+    made, results = Failing(), []
+
+    def ask():
+        try:
+            results.append(made["x"])
+        except ValueError:
+            results.append(None)
+
+    threads = [threading.Thread(target=ask) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    assert begun.wait(20)
+    while made._entries["x"].users < 4:
+        time.sleep(0.001)
+    go_on.set()
+    for thread in threads:
+        thread.join()
+    assert len(built) == 2 and results.count(None) == 1 and len(set(results)) == 2
+    assert made["x"] in results and len(built) == 2
+
+
+def test_what_is_being_built_stays(cache):
+    """An entry that a thread is building does not leave: the next to ask would build it, too."""
+    begun, go_on, built = threading.Event(), threading.Event(), []
+
+    class Slow(cache.Cache):
+        def build(self, key, name, opened, entry):
+            built.append(key)
+            if key == "slow":
+                begun.set()
+                assert go_on.wait(20)
+            return key
+
+    made = Slow(1)
+    threads = [threading.Thread(target=lambda: made["slow"]) for _ in range(2)]
+    threads[0].start()
+    assert begun.wait(20)
+    assert made["other"] == "other"
+    threads[1].start()
+    while made._entries["slow"].users < 2:
+        time.sleep(0.001)
+    go_on.set()
+    for thread in threads:
+        thread.join()
+    assert built.count("slow") == 1 and len(made) == 1
 
 
 def test_weak_cache(cache):
