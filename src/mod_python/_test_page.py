@@ -13,7 +13,7 @@ _SECRET = (
     r"pass|pwd|secret|token|auth(?!_?(type|name|or))|cookie|credential|session_?id|pysid|signature"
     r"|api_?key|private|access_?key|_key\b|-key\b|\bkey\b"
 )
-_SECRET_NAME = re.compile(_SECRET, re.IGNORECASE)
+_SECRET_NAME = re.compile(rf"(?!(?:OLD)?PWD$)(?=.*(?:{_SECRET}))", re.IGNORECASE | re.DOTALL)
 #: A field of a URL or of a form with such a name.
 _SECRET_FIELD = re.compile(rf"([\w.-]*(?:{_SECRET})[\w.-]*)=([^&;\s\"']+)", re.IGNORECASE)
 #: user:password@ in a URL. Either may have "@" in it, and a password anything, though it should
@@ -34,7 +34,7 @@ h1 { font-size: 1.7rem; margin: 0 }
 header p { margin: 0; color: var(--dim) }
 nav { margin: 1rem 0 1.5rem; display: flex; flex-wrap: wrap; gap: .3rem 1.1rem }
 a { color: var(--accent) }
-.facts { display: grid; grid-template-columns: repeat(auto-fill, minmax(13rem, 1fr)); gap: .8rem; margin: 0 }
+.facts { display: grid; grid-template-columns: repeat(auto-fit, minmax(min(100%, 18rem), 1fr)); gap: .8rem; margin: 0 }
 .facts div, section { background: var(--card); border: 1px solid var(--line); border-radius: 8px }
 .facts div { padding: .7rem 1rem }
 .facts dt { color: var(--dim); font-size: .8rem }
@@ -79,7 +79,7 @@ Section = tuple[str, str, Sequence[tuple[str, object]]]
 def mask(name: str, value: object) -> str:
     """A value as it may be shown: nothing of credentials."""
     text = str(value)
-    if text and _SECRET_NAME.search(name):
+    if text and _SECRET_NAME.match(name):
         return MASK
     return mask_text(text)
 

@@ -8,6 +8,7 @@ Without PythonDebug On there is no such page. `?view_log=1` shows the end of the
 
 import os
 import platform
+import re
 import sys
 import threading
 from collections import deque
@@ -22,6 +23,8 @@ if TYPE_CHECKING:
 __all__ = ["handler"]
 
 FLAG_DEBUG = 2  # as in _dispatch
+
+AP_MPMQ_IS_ASYNC = 14  # as in ap_mpm.h
 
 LOG_LINES = 100
 #: Bytes at the end of a log that are looked at for them.
@@ -50,24 +53,26 @@ def handler(req: "_apache.mp_request") -> int:
 def _facts(req: "_apache.mp_request") -> list[tuple[str, object]]:
     """What a person looks for first."""
     req.add_common_vars()
+    apache_version = re.match(r"Apache/(\S+(?: \([^)]*\))?)", req.subprocess_env.get("SERVER_SOFTWARE", ""))
     return [
         ("Kukulkan", mod_python.mp_version),
-        ("Apache", req.subprocess_env.get("SERVER_SOFTWARE", version.HTTPD_VERSION)),
+        ("Apache", apache_version[1] if apache_version else version.HTTPD_VERSION),
         ("Python", platform.python_version()),
-        ("Processes and threads", _mpm()),
+        ("Multi-processing module", _mpm()),
         ("Interpreter", req.interpreter),
         ("Process", f"{os.getpid()}, thread {threading.get_native_id()}"),
     ]
 
 
 def _mpm() -> str:
-    """The multi-processing module as its answers describe it."""
+    """The multi-processing module, which its answers tell, and how many requests it has at a time."""
     threads = apache.mpm_query(apache.AP_MPMQ_MAX_THREADS)
     processes = apache.mpm_query(apache.AP_MPMQ_MAX_DAEMONS)
     counted = "one process" if processes == 1 else f"at most {processes} processes"
     if not apache.mpm_query(apache.AP_MPMQ_IS_THREADED):
-        return f"{counted}, without threads"
-    return f"{counted} of {threads} threads"
+        return f"prefork: {counted}"
+    name = "event" if apache.mpm_query(AP_MPMQ_IS_ASYNC) else "worker"
+    return f"{name}: {counted} of {threads} threads"
 
 
 def _sections(req: "_apache.mp_request") -> list[_test_page.Section]:

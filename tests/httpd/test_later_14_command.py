@@ -132,7 +132,7 @@ def test_more_directives(root):
             "PythonDebug On\nRequire local\n</Location>\n"
         )
     assert run("start", configuration)[0] == 0
-    assert "Processes and threads" in get(url + "python").text
+    assert "Multi-processing module" in get(url + "python").text
 
 
 def test_psp_server(root):

@@ -1,5 +1,7 @@
 """LATER 15, testhandler: what it shows, and what it does not."""
 
+import platform
+
 import pytest
 
 CONFIG = """
@@ -31,10 +33,10 @@ SECRETS = {
 
 @pytest.fixture
 def server(httpd):
-    return httpd(CONFIG, {"htdocs/off/x": ""}, environ=(("KK_API_TOKEN", "hunter1"), ("KK_SHOWN", "yes")))
+    return httpd(CONFIG, {"htdocs/off/x": ""}, environ=(("KK_API_TOKEN", "hunter1"), ("OLDPWD", "/old")))
 
 
-def test_it_shows_what_there_is(server):
+def test_it_shows_what_there_is(server, mpm):
     """Versions, headers, environment, configuration, options."""
     answer = server.get("some/path?a=1", headers={"X-Kind": "<i>kind</i>"})
     assert answer.status_code == 200
@@ -42,10 +44,14 @@ def test_it_shows_what_there_is(server):
     assert answer.headers["cache-control"] == "no-store"
     for part in (
         "Kukulkan",
+        f"<dd>{mpm}: ",
+        f"<dd>{platform.python_version()}</dd>",
+        "<dt>Apache</dt><dd>2.4.",
         "Apache/2.4",
         "GET /some/path?a=1 HTTP/1.1",
         "&lt;i&gt;kind&lt;/i&gt;",
         "&lt;b&gt;plain&lt;/b&gt;",
+        "<th>OLDPWD</th><td>/old</td>",
         "<th>colour</th><td>blue</td>",
         "<th>PythonDebug</th><td>1</td>",
     ):
