@@ -10,6 +10,7 @@ EXAMPLE = Path(__file__).parents[2] / "examples" / "notes.psp"
 
 CONFIG = """
     PythonOption mod_python.session.session_type MemorySession
+    PythonOption mod_python.psp.cache_database_filename /nonexistent/ignored
     <Directory "${htdocs}">
         AddHandler python-program .psp .psp_
         PythonHandler mod_python.psp
@@ -53,6 +54,14 @@ OWN = """
 
     def names(req):
         psp.PSP(req, string="<%= [req.uri, type(psp).__name__, __file__, __mp_path__] %>").run()
+
+    def removed(req):
+        psp.PSP(req, string="<%= session.is_new() %>").run()
+        req.write(" %s" % hasattr(req, "session"))
+
+    def chosen(req):
+        page = psp.PSP(req, string="<%= form, session, psp %>", vars={"form": 1, "session": 2})
+        page.run({"session": 3, "psp": 4})
 
     def shown(req):
         psp.PSP(req, string="<b>").display_code()
@@ -385,6 +394,8 @@ def test_code_is_no_secret_in_debug_only(server):
         ("include", "12"),
         ("names", "['/own/x', 'PSPInterface', '<psp string>', []]"),
         ("parsed", "req.write(str(a), 0)\nreq.write(str(b), 0)\nreq.write('x', 0)\n"),
+        ("removed", "True False"),
+        ("chosen", "(1, 3, 4)"),
         ("unflushed", "x0"),
     ],
 )

@@ -348,6 +348,7 @@ def test_a_page_that_has_gone(code, tmp_path):
 
 def test_least_used_entry_is_dropped(code):
     """A full cache drops what was asked for least."""
+    assert code.HitsCache().size == code.FileCache().size == 512
     cache = code.HitsCache(3)
     for name in "abc":
         cache[name] = name.upper()
