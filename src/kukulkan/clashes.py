@@ -16,6 +16,26 @@ _DIRECTIVES = {name.lower(): name for name in httpdconf.__all__ if name.startswi
 # Directives of versions before 3.0.
 _OLD = {"pythonnoreload": "Write PythonAutoReload Off."}
 
+# Directives that Apache 2.4 has in mod_access_compat only, and those that it has no more.
+_ACCESS = frozenset(("order", "allow", "deny", "satisfy"))
+_OLD_APACHE = {
+    "acceptmutex": "Write Mutex.",
+    "authauthoritative": "Write AuthBasicAuthoritative.",
+    "authdigestfile": "Write AuthUserFile, and AuthDigestProvider file.",
+    "lockfile": "Write Mutex.",
+    "scriptsock": "Take it out.",
+}
+_OLD_MODULES = {
+    "access_module": "authz_host_module",
+    "auth_module": "auth_basic_module and authn_file_module",
+    "auth_dbm_module": "authn_dbm_module",
+    "authn_default_module": "nothing",
+    "authz_default_module": "nothing",
+    "disk_cache_module": "cache_disk_module",
+    "imap_module": "imagemap_module",
+    "mem_cache_module": "cache_socache_module",
+}
+
 # What takes the place of mod_wsgi's directives.
 _WSGI = {
     "wsgiaccessscript": "PythonAccessHandler",
@@ -39,6 +59,7 @@ def examine(configuration: Configuration) -> Iterator[Finding]:
     found = configuration.directives
     yield from _modules(found, configuration.root)
     yield from unknown(found)
+    yield from of_old_apache(found)
     for directive in found:
         if directive.name.startswith("wsgi"):
             yield _wsgi(directive)
@@ -54,6 +75,28 @@ def unknown(found: Iterable[Directive]) -> Iterator[Finding]:
         meant = f"Did you mean {_DIRECTIVES[near[0]]}?" if near else "Take it out."
         what = f"there is no directive {directive.written}"
         yield Finding(directive.file, directive.line, ERROR, what, _OLD.get(name, meant))
+
+
+def of_old_apache(found: Iterable[Directive]) -> Iterator[Finding]:
+    """Directives of Apache 2.2 and before; those about access are told once for each section."""
+    told = set()
+    for directive in found:
+        name, place = directive.name, (directive.file, directive.sections)
+        old = (
+            _OLD_MODULES.get(directive.arguments[0]) if name == "loadmodule" and directive.arguments else None
+        )
+        if name in _ACCESS and place not in told:
+            told.add(place)
+            what = f"{directive.written} is of Apache 2.2: in 2.4, what no Require grants may be forbidden"
+            cure = "Write `Require all granted`, `Require all denied` or `Require ip ...`, and no Order, Allow and Deny."
+            yield Finding(directive.file, directive.line, WARNING, what, cure)
+        elif name in _OLD_APACHE:
+            what = f"Apache 2.4 has no {directive.written}"
+            yield Finding(directive.file, directive.line, ERROR, what, _OLD_APACHE[name])
+        elif old:
+            what = f"Apache 2.4 has no {directive.arguments[0]}"
+            cure = "Take it out." if old == "nothing" else f"Load {old}."
+            yield Finding(directive.file, directive.line, ERROR, what, cure)
 
 
 def scripts(found: Iterable[Directive]) -> Iterator[tuple[Directive, str]]:

@@ -78,7 +78,7 @@ class _Checkup:
         self._seen.add(path)
         self._own.add(path.stem if path.stem != "__init__" else path.parent.name)
         self.may_be_read(path)
-        tree, found = pages.parse(path) if path.suffix == ".psp" else python2.parse(path)
+        tree, found = python2.parse(path) if path.suffix not in pages.KINDS else pages.parse(path)
         self.findings += found
         if tree is None:
             return
@@ -242,8 +242,9 @@ def _htaccess(directory: Path, checkup: _Checkup) -> bool:
         if ".htaccess" in names:
             has_some = True
             read = directives.read_htaccess(place / ".htaccess")
-            checkup.findings += [*read.findings, *clashes.unknown(read.directives)]
-            _configuration(read.directives, checkup)
+            found = read.directives
+            checkup.findings += [*read.findings, *clashes.unknown(found), *clashes.of_old_apache(found)]
+            _configuration(found, checkup)
     return has_some
 
 
@@ -394,7 +395,7 @@ def _own_version() -> str:
 
 def is_source(path: Path) -> bool:
     """Whether a file is to be looked at: a source, a page, a script that says it is Python's."""
-    if path.suffix in (*_SOURCES, ".psp"):
+    if path.suffix in (*_SOURCES, *pages.KINDS):
         return True
     if path.suffix not in _SCRIPTS or path.name.startswith("."):
         return False

@@ -13,7 +13,7 @@ import warnings
 from pathlib import Path
 from typing import NamedTuple
 
-from kukulkan import old_names
+from kukulkan import bodies, old_names
 from kukulkan.findings import ERROR, Finding
 
 # Errors of one file that are reported before the rest is left for the next time.
@@ -116,7 +116,7 @@ def parse_text(text: str, file: str) -> tuple[ast.Module | None, list[Finding]]:
     if tree is None:
         return None, parser.findings
     old = old_names.examine(tree, file, parser.bound)
-    return tree, [*parser.findings, *old]
+    return tree, [*parser.findings, *old, *bodies.examine(tree, file)]
 
 
 class _Parser:

@@ -80,6 +80,34 @@ def test_python_2(write, code, line, what):
     assert found[0].line == line and what in found[0].what and found[0].cure
 
 
+@pytest.mark.parametrize(
+    ("code", "line"),
+    [
+        ("def handler(req):\n    while 1:\n        chunk = req.read(9)\n        if chunk == '': break\n", 4),
+        ("def handler(req):\n    lines = req.read().split('\\n')\n", 2),
+        (
+            "def f(filter):\n    s = filter.read()\n    while s:\n        filter.write(s.upper().replace('a', 'b'))\n",
+            4,
+        ),
+        ("def f(conn):\n    line = conn.readline()\n    if 'x' in line: return 'a' + line\n", 3),
+        ("def f(req):\n    data = req.read()\n    return '%s %s' % (1, data)\n", 3),
+        ("def f(req):\n    return req.read().encode('utf-8')\n", 2),
+        ("def f(req):\n    while (data := req.read(9)) and data:\n        if data != 'x': pass\n", 3),
+        ("def f(req):\n    f = req.form['x']\n    chunk = f.file.read(9)\n    return chunk == ''\n", 4),
+        ("def f(req):\n    data = req.read()\n    return data.split(b'x'), data == b'', data or ''\n", 0),
+        ("def f(req):\n    data = req.read()\n    data = data.decode()\n    return data.split('x')\n", 0),
+        ("def f(req):\n    data = ''\n    data += req.read()\n    return data == ''\n", 0),
+        ("def f(file):\n    return file.read().split('x')\n", 0),
+    ],
+)
+def test_bodies_taken_for_text(write, code, line):
+    """What was read meets a string constant: told with the line; what is decoded is not."""
+    tree, found = python2.parse(write("page.py", code))
+    assert tree is not None
+    assert [each.line for each in found][:1] == [line][: bool(line)]
+    assert all("bytes" in each.what for each in found)
+
+
 def test_several_of_one_file(write):
     """What comes behind the first is told, too."""
     path = write(
@@ -311,11 +339,12 @@ def test_absent_modules(write):
 
 
 def test_pages_and_scripts(write):
-    """PSP pages are looked at, with their own lines, and CGI and WSGI scripts of Python."""
+    """PSP pages and server-side includes are looked at, with their own lines, and CGI and WSGI scripts of Python."""
     write("page.psp", "<p>\n<%\nprint 'x'\n%>\n<%= unicode(1) %>\n<%@ include file='part.inc'%>\n")
     write("part.inc", "\n<% exec code %>\n")
     write("bad.psp", "\n<% x = 1\n")
     write("latin.psp", b"\ncaf\xe9\n")
+    write("stock.shtml", '\n<!--#python eval="1 &lt; 2" -->\n<!--#python exec="\nimport md5\nprint x" -->\n')
     write("form.cgi", "#!/usr/bin/python\nprint 'x'\n")
     write("shell.cgi", "#!/bin/sh\necho x\n")
     write("app.wsgi", "print 'x'\n")
@@ -328,6 +357,8 @@ def test_pages_and_scripts(write):
         "page.psp:3 error",
         "page.psp:5 warning",
         "part.inc:2 error",
+        "stock.shtml:4 error",
+        "stock.shtml:5 error",
     ]
     assert told[1].endswith("no PSP page: '<%' is never closed by '%>'")
 

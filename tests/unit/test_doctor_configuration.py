@@ -197,6 +197,21 @@ def test_unknown_directives(write):
     ]
 
 
+def test_directives_of_apache_2_2(write):
+    """Access is told once for each section, .htaccess files too; what is gone, with its successor."""
+    text = "LoadModule access_module modules/mod_access.so\nLockFile /tmp/x\n<Directory {}>\n{}</Directory>\n"
+    place = write("www/.htaccess", "Order allow,deny\nDeny from all\n").parent
+    access = "Order allow,deny\nAllow from all\nAllowOverride All\n"
+    assert [
+        each.partition(":")[2][:40] for each in examine(write("httpd.conf", text.format(place, access)))
+    ] == [
+        "1 error: Apache 2.4 has no access_module",
+        "2 error: Apache 2.4 has no LockFile",
+        "4 warning: Order is of Apache 2.2: in 2.4, "[:40],
+        "1 warning: Order is of Apache 2.2: in 2.4, "[:40],
+    ]
+
+
 @pytest.mark.parametrize(
     ("handler", "told"),
     [
