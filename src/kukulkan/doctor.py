@@ -9,7 +9,7 @@ import glob
 import os
 import re
 import sys
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 
 from kukulkan import clashes, directives, imports, pages, python2, readable
@@ -90,11 +90,15 @@ class _Checkup:
     def sources(self, directory: Path) -> None:
         """Look at all sources of a directory."""
         self.may_be_read(directory)
-        for place, names in _walk(directory):
+        for place, names in _walk(directory, self._refused):
             self._own.add(place.name)
             for name in names:
                 if is_source(place / name):
                     self.source(place / name)
+
+    def _refused(self, error: OSError) -> None:
+        what = f"cannot be read: {error.strerror}"
+        self.findings.append(Finding(str(error.filename), 0, ERROR, what, "Allow it, or run as root."))
 
     def may_be_read(self, path: Path) -> None:
         """Say so if Apache's children may not read it."""
@@ -396,8 +400,8 @@ def _own_version() -> str:
 def is_source(path: Path) -> bool:
     """Whether a file is to be looked at: a source, a page, a script that says it is Python's."""
     if path.suffix in (*_SOURCES, *pages.KINDS):
-        return True
-    if path.suffix not in _SCRIPTS or path.name.startswith("."):
+        return path.is_file()
+    if path.suffix not in _SCRIPTS or path.name.startswith(".") or not path.is_file():
         return False
     try:
         with path.open("rb") as file:
@@ -407,9 +411,16 @@ def is_source(path: Path) -> bool:
     return first.startswith(b"#!") and b"python" in first
 
 
-def _walk(directory: Path) -> Iterator[tuple[Path, list[str]]]:
-    """The directories of a program, and the names of the files in each."""
-    for place, below, names in os.walk(directory):
+def _walk(
+    directory: Path, refused: Callable[[OSError], object] | None = None
+) -> Iterator[tuple[Path, list[str]]]:
+    """The directories of a program, and the names of the files in each.
+
+    Args:
+        directory: The uppermost.
+        refused: Is told of a directory that cannot be read.
+    """
+    for place, below, names in os.walk(directory, onerror=refused):
         below[:] = sorted(
             name
             for name in below

@@ -384,6 +384,25 @@ def test_unreadable_paths(write, tmp_path):
     assert found.cure.startswith("Allow it with `chmod o+") and found.file in str(site)
 
 
+def test_odd_files(write, monkeypatch):
+    """A pipe is not waited for, a dead link is no source, and a directory that nobody may list is told."""
+    place = write("page.py", "").parent
+    os.mkfifo(place / "pipe.py")
+    os.mkfifo(place / "pipe")
+    (place / "link.py").symlink_to("absent")
+    assert examine(place) == []
+    (place / "closed").mkdir()
+    real = os.scandir
+
+    def scandir(path):
+        if os.fspath(path).endswith("closed"):
+            raise PermissionError(13, "Permission denied", path)
+        return real(path)
+
+    monkeypatch.setattr(os, "scandir", scandir)
+    assert examine(place) == ["closed:0 error: cannot be read: Permission denied"]
+
+
 def test_nothing_there(tmp_path):
     """A mistyped name is no clean bill."""
     with pytest.raises(KukulkanError, match="no file or directory"):
