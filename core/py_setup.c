@@ -88,6 +88,7 @@ int mp_set_up_interpreter(mp_interp *interp)
         PyModule_AddObjectRef(module, "interpreter", state->interpreter_name) != 0 ||
         PyModule_AddIntConstant(module, "interpreter_index", mp_interp_member(interp)) != 0 ||
         PyModule_AddIntConstant(module, "_own_gil", mp_interp_members(interp) > 0) != 0 ||
+        PyModule_AddIntConstant(module, "_members", mp_interp_members(interp)) != 0 ||
         !(dispatch = import_dispatch())) {
         goto done;
     }

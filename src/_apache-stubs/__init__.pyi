@@ -30,6 +30,7 @@ version: Final[str]
 interpreter: Final[str]
 interpreter_index: Final[int]
 _own_gil: Final[int]
+_members: Final[int]
 _phases: Final[tuple[str, ...]]
 
 def log_error(message: object, level: int = ..., server: mp_server | None = None) -> None: ...

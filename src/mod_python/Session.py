@@ -343,7 +343,7 @@ def _path_of(req: "_apache.mp_request") -> str:
 @functools.cache
 def _default_type() -> str:
     """Where all requests see one memory, that; else a file."""
-    is_one = _apache.mpm_query(_apache.AP_MPMQ_MAX_DAEMONS) == 1
+    is_one = _apache.mpm_query(_apache.AP_MPMQ_MAX_DAEMONS) == 1 and _apache._members <= 1
     return "MemorySession" if is_one and _apache.mpm_query(_apache.AP_MPMQ_IS_THREADED) else "DbmSession"
 
 
@@ -357,7 +357,8 @@ def Session(
     """The session of a request, in the store that PythonOption mod_python.session.session_type
     names: MemorySession, FileSession, DbmSession, RedisSession, MemcachedSession.
 
-    Without, it is MemorySession if Apache runs one process with threads, else DbmSession.
+    Without, it is MemorySession if Apache runs one process with threads, and this interpreter is
+    none of a pool; else DbmSession.
     Arguments and errors are those of BaseSession; ValueError if there is no such store.
     """
     name = _options.text(req.get_options(), "mod_python.session.session_type") or _default_type()

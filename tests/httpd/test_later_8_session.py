@@ -2,6 +2,7 @@
 
 import os
 import re
+import sys
 import urllib.parse
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -275,6 +276,18 @@ def test_default_store(httpd):
     server = httpd("PythonOption mod_python.session.database_directory ${root}/logs", workers=2)
     name = server.run("from mod_python import Session\nreturn type(Session.Session(req)).__name__")
     assert name == {"event": "MemorySession", "prefork": "DbmSession"}[httpd.mpm]
+
+
+@pytest.mark.skipif(sys.version_info < (3, 13), reason="needs Python 3.13")
+def test_default_store_of_a_pool(httpd):
+    """Where several interpreters take turns, none's memory is enough."""
+    config = "PythonOption mod_python.session.database_directory ${root}/logs\nPythonInterpPool "
+    code = "from mod_python import Session\nreturn type(Session.Session(req)).__name__"
+    assert httpd(config + "2", workers=2).run(code) == "DbmSession"
+    assert (
+        httpd(config + "1", workers=2).run(code)
+        == {"event": "MemorySession", "prefork": "DbmSession"}[httpd.mpm]
+    )
 
 
 def test_unknown_store(httpd):
