@@ -42,6 +42,9 @@ DFT_LOCK = True
 #: Old sessions are removed after one request in so many.
 CLEANUP_CHANCE = 1000
 
+#: How many ids a new session tries until one has a lock that is free.
+_ATTEMPTS = 100
+
 #: What browsers do not encode in a path (WHATWG URL, path percent-encode set).
 _SENT_AS_THEY_ARE = "/!$&'()*+,:=@[]|~"
 
@@ -127,7 +130,7 @@ class BaseSession(dict[Any, Any]):
         self._new = True
         self._created = self._accessed = time.time()
         if self._lock:
-            self.lock()
+            self._lock_new()
         Cookie.add_cookie(self._req, self.make_cookie())
 
     # The cookie
@@ -258,6 +261,21 @@ class BaseSession(dict[Any, Any]):
         if self._locked:
             self._locked = False
             self._give_lock()
+
+    def _lock_new(self) -> None:
+        """Lock a session that nobody knows yet, under another id if others have this one's lock.
+
+        Ids share a few locks: two requests that have one each, and begin a session under the
+        lock of the other, would wait forever.
+        """
+        server = self._req.server
+        for _ in range(_ATTEMPTS):
+            if _apache._global_trylock(server, self._sid):
+                self.lock()
+                _apache._global_unlock(server, self._sid)
+                return
+            self._sid = secrets.token_hex(16)
+        self.lock()
 
     def _take_lock(self) -> None:
         _apache._global_lock(self._req.server, self._sid)

@@ -151,6 +151,9 @@ class _CacheSession(BaseSession):
             held = req._session_locks = {}
         return held
 
+    def _lock_new(self) -> None:
+        self.lock()  # no two ids have the same
+
     def _take_lock(self) -> None:
         held = self._held()
         mine = held.get(self.id())
