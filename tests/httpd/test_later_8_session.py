@@ -17,12 +17,13 @@ STORES = ("MemorySession", "FileSession", "DbmSession")
 SID = re.compile("[0-9a-f]{32}")
 
 HANDLER = """
-    import json, os
+    import json, os, time
     from mod_python import apache, Session
 
     def handler(req):
         session = Session.Session(req)
         number = session.get("number", 0)
+        time.sleep(float(req.args or 0))
         session["number"] = number + 1
         session.save()
         req.content_type = "application/json"
@@ -108,8 +109,10 @@ def test_no_update_is_lost(httpd, store):
     server = counting(httpd, store, workers=4)
     cookie = {"Cookie": cookie_of(server.get("x"))}
     with ThreadPoolExecutor(8) as pool:
-        numbers = list(pool.map(lambda _: server.get("x", headers=cookie).json()["number"], range(40)))
-    assert sorted(numbers) == list(range(1, 41))
+        answers = list(pool.map(lambda _: server.get("x?0.002", headers=cookie).json(), range(40)))
+    assert sorted(answer["number"] for answer in answers) == list(range(1, 41))
+    pids = {answer["pid"] for answer in answers}
+    assert (len(pids) > 1) is (httpd.mpm == "prefork")
 
 
 @pytest.mark.parametrize(

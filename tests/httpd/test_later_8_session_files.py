@@ -1,5 +1,6 @@
 """LATER, section 8: the files of FileSession and DbmSession."""
 
+import fcntl
 import os
 import re
 import shutil
@@ -324,6 +325,44 @@ def test_cleanup_resumes(httpd):
     clean(server, 5, "PythonOption session_verify_cleanup no\nPythonOption session_grace_period 0")
     assert [path.exists() for path in paths] == [True, True, False, False]
     assert (folder / "mp_sess" / "cleanup").read_text() == ""
+
+
+def test_cleanup_is_stopped_by_its_limit(httpd):
+    """A cleanup that takes longer than its limit notes where it was, for the next."""
+    server, folder = fresh(httpd, "limit")
+    sids = sorted(run(server, NEW.format("FileSession")) for _ in range(3))
+    paths = [folder / "mp_sess" / sid[:2] / sid for sid in sids]
+    for path in paths:
+        age(path, 10**6)
+    # Each look at the clock is a second later.
+    clock = (
+        "import itertools\nfrom mod_python import _session_file\n"
+        "class Time: time, monotonic = _session_file.time.time, itertools.count().__next__\n"
+        "_session_file.time = Time\n"
+    )
+    run(server, clock)
+    config = "PythonOption session_verify_cleanup no\nPythonOption session_cleanup_time_limit {}\n"
+    clean(server, 5, config.format(1))
+    assert [path.exists() for path in paths] == [False, False, True]
+    assert (folder / "mp_sess" / "cleanup").read_text() == sids[1]
+    clean(server, 5, config.format(0))
+    assert not paths[2].exists()
+
+
+def test_one_cleanup_at_a_time(httpd):
+    """While another process cleans up, nothing is done."""
+    server, folder = fresh(httpd, "one at a time")
+    sid = run(server, NEW.format("FileSession"))
+    path = folder / "mp_sess" / sid[:2] / sid
+    clean(server, 5)  # makes the file that is locked
+    age(path, 10**6)
+    config = "PythonOption session_verify_cleanup no\n"
+    with (folder / "mp_sess" / "cleanup").open() as progress:
+        fcntl.flock(progress, fcntl.LOCK_EX)
+        clean(server, 5, config)
+        assert path.exists()
+    clean(server, 5, config)
+    assert not path.exists()
 
 
 def test_abandoned_files(httpd):

@@ -6,6 +6,7 @@ import re
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 
 import pytest
 
@@ -31,15 +32,9 @@ PAGES = """
         PythonHandler counter
     </Directory>
     """
-BALANCER = """
-    <Proxy "balancer://both">
-        BalancerMember "http://127.0.0.1:{}" disablereuse=On
-        BalancerMember "http://127.0.0.1:{}" disablereuse=On
-        ProxySet lbmethod=byrequests
-    </Proxy>
-    ProxyPass "/" "balancer://both/"
-    ProxyPreserveHost On
-    """
+DEPLOYMENT = Path(__file__).parents[2] / "docs" / "deployment.md"
+#: Those that it names: two servers and a store.
+MACHINES = ("http://one.example.com:8080", "http://two.example.com:8080", "redis://redis.example.com:6379/0")
 BALANCER_MODULES = ("proxy", "proxy_http", "proxy_balancer", "lbmethod_byrequests", "slotmem_shm")
 TYPES = {"redis": "RedisSession", "memcached": "MemcachedSession"}
 #: Of the balancer test.
@@ -70,6 +65,16 @@ def redis_store():
     store = started("redis")
     yield store
     store.remove()
+
+
+def documented(*urls):
+    """What docs/deployment.md has for each server and for the one in front, with these MACHINES."""
+    text = DEPLOYMENT.read_text().partition("## More than one machine")[2]
+    for name, url in zip(MACHINES, urls, strict=True):
+        assert name in text
+        text = text.replace(name, url)
+    server, front = re.findall("```apache\n(.*?)```", text.partition("\n## ")[0], re.DOTALL)
+    return server, front
 
 
 def options(store):
@@ -112,6 +117,19 @@ def test_it_lasts(httpd, store):
     assert run(httpd, store, find, arguments=f"{sid!r}") == ["{'a': {'b': (1, 2.5, None, b'x')}}", False]
     run(httpd, store, "s.invalidate()\ns.save()", arguments=f"{sid!r}")
     assert run(httpd, store, find, arguments=f"{sid!r}") == ["{}", True]
+
+
+@pytest.mark.parametrize("sid", ["0" * 32, "../" * 11, "mp_sess.lock:", "", "x" * 7000, "\xe9" * 32])
+def test_ids_of_clients_are_not_adopted(httpd, redis_store, sid):
+    """An id that is unknown or cannot be one is replaced, and asks nothing else of the store."""
+    client = client_of(redis_store)
+    client.set(f"mp_sess:{sid[:1]}", "another's")
+    server = counting(httpd, redis_store)
+    answer = server.raw_request(b"x", headers={b"Cookie": b"pysid=" + sid.encode("latin-1")})
+    assert answer.status == 200
+    found = json.loads(answer.body)["id"]
+    assert re.fullmatch("[0-9a-f]{32}", found) and found != sid
+    assert set(client.keys("mp_sess:*")) == {f"mp_sess:{key}".encode() for key in (found, sid[:1])}
 
 
 def test_no_update_is_lost(httpd, store):
@@ -290,10 +308,15 @@ class Browser(threading.Thread):
 
 
 def test_two_servers_behind_a_balancer(httpd, redis_store):
-    """Two servers without stickiness lose no update, while one of them is restarted gracefully."""
-    one, two = (counting(httpd, redis_store, f"# {name}", workers=4) for name in ("one", "two"))
-    front = httpd(BALANCER.format(one.port, two.port), modules=BALANCER_MODULES, python=False, workers=8)
-    front.changed = True
+    """Two servers without stickiness lose no update, while one of them is restarted gracefully;
+    configured as docs/deployment.md has it."""
+    config, _ = documented("", "", redis_store.url)
+    files = {"htdocs/counter.py": HANDLER}
+    one, two = (httpd(f"{config}{PAGES}# {name}", files, workers=4) for name in ("one", "two"))
+    _, config = documented(*(f"http://127.0.0.1:{server.port}" for server in (one, two)), "")
+    front = httpd(config, modules=BALANCER_MODULES, python=False, workers=8)
+    for server in (one, two, front):
+        server.changed = True
     cookies = [begin(front) for _ in range(SESSIONS)]
     browsers = [Browser(front.port, cookies[i % SESSIONS], REQUESTS // CLIENTS + 1) for i in range(CLIENTS)]
     before = set(one.child_pids())
