@@ -2,6 +2,7 @@
 
 #include <errno.h>
 #include <pthread.h>
+#include <stdatomic.h>
 
 #include <http_config.h>
 #include <http_core.h>
@@ -44,7 +45,9 @@ typedef struct {
 typedef struct {
     apr_proc_mutex_t *mutex; /* between processes */
     pthread_cond_t freed;    /* between threads: these three, under the guard */
-    const void *holder;      /* NULL: free in this process */
+    /* NULL: free in this process. Changed under the guard; a holder may ask without it whether
+     * it is the one, since nobody else makes it that. */
+    const void *_Atomic holder;
     unsigned count;
 } global_lock;
 
@@ -176,7 +179,9 @@ static int make_locks(apr_pool_t *pconf, apr_pool_t *plog, apr_pool_t *ptemp, se
 static void release_held(const void *holder)
 {
     for (int i = 0; i < child.count; i++) {
-        while (mp_global_lock_release(i, holder) == APR_SUCCESS) {
+        const void *_Atomic *found = &child.locks[i].holder;
+        while (atomic_load_explicit(found, memory_order_relaxed) == holder &&
+               mp_global_lock_release(i, holder) == APR_SUCCESS) {
         }
     }
 }

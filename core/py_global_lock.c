@@ -52,13 +52,19 @@ static int index_of_key(PyObject *key)
 }
 
 /* The lock that (server, key[, index]) means, or -1 with an exception. */
-static int index_from_args(PyObject *module, PyObject *args, const char *format)
+static int index_from_args(PyObject *module, PyObject *const *args, Py_ssize_t nargs,
+                           const char *name)
 {
-    PyObject *server, *key;
-    int index = -1;
+    long index = -1;
 
-    if (!PyArg_ParseTuple(args, format, &server, &key, &index) ||
-        !mp_server_record(mp_state_of_module(module), server)) {
+    if (nargs != 2 && nargs != 3) {
+        PyErr_Format(PyExc_TypeError, "%s() takes 2 or 3 arguments, not %zd", name, nargs);
+        return -1;
+    }
+    if (nargs == 3 && (index = PyLong_AsLong(args[2])) == -1 && PyErr_Occurred()) {
+        return -1;
+    }
+    if (!mp_server_record(mp_state_of_module(module), args[0])) {
         return -1;
     }
     if (!mp_global_lock_count()) {
@@ -70,11 +76,11 @@ static int index_from_args(PyObject *module, PyObject *args, const char *format)
     }
     if (index < -1 || index >= mp_global_lock_count()) {
         PyErr_Format(PyExc_ValueError,
-                     "there is no global lock %d: the last is %d (PythonOption %s says how many)",
+                     "there is no global lock %ld: the last is %d (PythonOption %s says how many)",
                      index, mp_global_lock_count() - 1, MP_OPTION_MUTEX_LOCKS);
         return -1;
     }
-    return index >= 0 ? index : index_of_key(key);
+    return index >= 0 ? (int)index : index_of_key(args[1]);
 }
 
 const char mp_py_global_lock_doc[] = PyDoc_STR("_global_lock(server, key, index=-1, /)\n--\n\n\
@@ -86,9 +92,9 @@ index: the lock itself, whatever the key; 0 is kept for such use.\n\n\
 Who has it already takes it once more. What a request still has at its end is released.\n\
 Raises ValueError for an index out of range, OSError if locking fails.");
 
-PyObject *mp_py_global_lock(PyObject *module, PyObject *args)
+PyObject *mp_py_global_lock(PyObject *module, PyObject *const *args, Py_ssize_t nargs)
 {
-    int index = index_from_args(module, args, "OO|i:_global_lock");
+    int index = index_from_args(module, args, nargs, "_global_lock");
     const void *holder;
     apr_status_t rv;
 
@@ -113,9 +119,9 @@ const char mp_py_global_trylock_doc[] = PyDoc_STR("_global_trylock(server, key, 
 --\n\n\
 The same without waiting: True if it was taken, False if it is another's.");
 
-PyObject *mp_py_global_trylock(PyObject *module, PyObject *args)
+PyObject *mp_py_global_trylock(PyObject *module, PyObject *const *args, Py_ssize_t nargs)
 {
-    int index = index_from_args(module, args, "OO|i:_global_trylock");
+    int index = index_from_args(module, args, nargs, "_global_trylock");
     apr_status_t rv;
 
     if (index < 0) {
@@ -133,9 +139,9 @@ const char mp_py_global_unlock_doc[] = PyDoc_STR("_global_unlock(server, key, in
 Undo one _global_lock(), or _global_trylock() that was True. Raises RuntimeError if this\n\
 request, or thread outside requests, does not have the lock.");
 
-PyObject *mp_py_global_unlock(PyObject *module, PyObject *args)
+PyObject *mp_py_global_unlock(PyObject *module, PyObject *const *args, Py_ssize_t nargs)
 {
-    int index = index_from_args(module, args, "OO|i:_global_unlock");
+    int index = index_from_args(module, args, nargs, "_global_unlock");
     apr_status_t rv;
 
     if (index < 0) {

@@ -4,9 +4,9 @@
 
 #include "compat.h"
 
-PyObject *mp_py_global_lock(PyObject *module, PyObject *args);
-PyObject *mp_py_global_trylock(PyObject *module, PyObject *args);
-PyObject *mp_py_global_unlock(PyObject *module, PyObject *args);
+PyObject *mp_py_global_lock(PyObject *module, PyObject *const *args, Py_ssize_t nargs);
+PyObject *mp_py_global_trylock(PyObject *module, PyObject *const *args, Py_ssize_t nargs);
+PyObject *mp_py_global_unlock(PyObject *module, PyObject *const *args, Py_ssize_t nargs);
 
 extern const char mp_py_global_lock_doc[];
 extern const char mp_py_global_trylock_doc[];

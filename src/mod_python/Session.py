@@ -317,7 +317,7 @@ class MemorySession(BaseSession):
         lock: object = DFT_LOCK,
     ) -> None:
         """See BaseSession."""
-        super().__init__(req, sid, secret, lock, timeout)
+        BaseSession.__init__(self, req, sid, secret, lock, timeout)  # super() takes longer
 
     def do_load(self) -> Record | None:
         """See BaseSession."""
