@@ -273,7 +273,8 @@ class _Memcached:
     def __init__(self, url: str) -> None:
         parts = urllib.parse.urlsplit(url)
         if parts.scheme != "memcached" or not parts.hostname:
-            raise ValueError(f"PythonOption {_SESSION}cache_url: {url!r} is no memcached://HOST:PORT")
+            shown = _without_password(url)
+            raise ValueError(f"PythonOption {_SESSION}cache_url: {shown!r} is no memcached://HOST:PORT")
         self._client = pymemcache.PooledClient(
             (parts.hostname, parts.port or 11211),
             connect_timeout=_ANSWER,

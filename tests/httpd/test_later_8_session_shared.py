@@ -197,6 +197,16 @@ def test_passwords_are_not_shown(httpd, redis_store):
     assert "spam" not in str(caught.value)
 
 
+def test_passwords_of_other_stores_are_not_shown(httpd):
+    """Nor does the error about a URL that is of another store."""
+    code = (
+        "from mod_python import Session\ntry:\n    Session.MemcachedSession(req)\n"
+        "except ValueError as error:\n    return str(error)"
+    )
+    config = "PythonOption mod_python.session.cache_url redis://me:spam@x:1/0\n"
+    assert "'redis://x:1/0' is no memcached://HOST:PORT" in httpd.run(code, config=config)
+
+
 def test_records_without_key(httpd, redis_store):
     """Without a key file records are JSON, and what is none is never unpickled."""
     sid = run(httpd, redis_store, "s['a'] = 1\ns.save()\nreturn s.id()")
