@@ -16,17 +16,25 @@ import errno
 import tempfile
 from collections.abc import Callable
 from dataclasses import dataclass, fields
-from typing import IO, Any, NoReturn
+from typing import IO, TYPE_CHECKING, Any, NoReturn
 from urllib.parse import unquote
 
-from multipart import (  # type: ignore[import-untyped]
-    MultipartError,
-    MultipartSegment,
-    ParserLimitReached,
-    PushMultipartParser,
-)
-
+from mod_python import _beside
 from mod_python._fields import Field, FieldList, StringField, parse_header
+
+if TYPE_CHECKING:
+    from multipart import (  # type: ignore[import-untyped]
+        MultipartError,
+        MultipartSegment,
+        ParserLimitReached,
+        PushMultipartParser,
+    )
+else:
+    multipart = _beside.load("multipart")
+    MultipartError = multipart.MultipartError
+    MultipartSegment = multipart.MultipartSegment
+    ParserLimitReached = multipart.ParserLimitReached
+    PushMultipartParser = multipart.PushMultipartParser
 
 __all__ = [
     "BLOCK",

@@ -138,3 +138,19 @@ def test_another_environment(httpd):
     server = httpd(f'PythonHome "{sys.base_prefix}"')
     code = "from mod_python import util\nreturn util.FieldStorage(req)['a'].value.decode()"
     assert server.run(code, method="POST", files={"a": ("f", b"spam")}) == "spam"
+
+
+FIRST_FIELD = "from mod_python import util\nreturn util.FieldStorage(req)['a'].value.decode()"
+
+
+def test_a_path_without_the_environment(httpd):
+    """What forms need is there even if PythonPath leaves out where it is installed."""
+    server = httpd("PythonPath \"[path for path in sys.path if 'site-packages' not in path]\"")
+    assert server.run(FIRST_FIELD, method="POST", files={"a": ("f", b"spam")}) == "spam"
+
+
+def test_another_version_in_front(httpd):
+    """A program may have its own version of what forms need, and it gets that."""
+    server = httpd("PythonPath \"['${root}/lib', *sys.path]\"", {"lib/multipart.py": "__version__ = '0.1'\n"})
+    code = FIRST_FIELD.replace("return", "import multipart\nreturn multipart.__version__ +")
+    assert server.run(code, method="POST", files={"a": ("f", b"spam")}) == "0.1spam"
