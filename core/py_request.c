@@ -84,6 +84,9 @@ PyObject *mp_request_of(mp_interp *interp, request_rec *r)
 
 void mp_request_cut(mp_request *self)
 {
+    if (self->r) {
+        self->server = self->r->server;
+    }
     self->r = NULL;
     self->context = NULL;
     if (self->connection) {
@@ -204,12 +207,14 @@ static PyObject *get_connection(PyObject *op, void *closure)
     return Py_XNewRef(self->connection);
 }
 
+/* Lives longer than requests: whoever keeps one, to log by it later, may go on doing so, in
+ * threads of its own, too. */
 static PyObject *get_server(PyObject *op, void *closure)
 {
     mp_request *self = (mp_request *)op;
-    request_rec *r = mp_request_record(self);
+    server_rec *server = self->r ? self->r->server : self->server;
 
-    return r ? mp_server_of(mp_interp_state(self->interp), r->server) : NULL;
+    return mp_server_of(mp_interp_state(self->interp), server);
 }
 
 /* main, prev, next: closure is the offset of the pointer. */

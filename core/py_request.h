@@ -14,6 +14,7 @@ typedef struct {
     PyObject_HEAD request_rec *r; /* NULL when the record is gone */
     mp_request_context *context;  /* with it */
     mp_interp *interp;
+    server_rec *server;   /* once the record is gone, what its server was */
     mp_phase phase;       /* running, or last run */
     PyObject *dict;       /* what handlers keep here */
     PyObject *connection; /* made when first asked for */

@@ -34,6 +34,7 @@ OWN = {
     ("request", "phase"),
     ("request", "interpreter"),
     ("request", "interpreter_index"),
+    ("request", "server"),
     ("request", "form"),
 }
 # Of a filter whose other thread reads, these are not the stream's.
@@ -133,6 +134,30 @@ def test_server_outlives_the_request(httpd):
     site = httpd.site("SetHandler python-program\nPythonHandler server_kept", {"server_kept.py": code})
     site.get("x?keep")
     assert site.get("x?use").text == "www.example.com"
+
+
+def test_server_by_a_request_that_is_over(httpd):
+    """req.server, by which programs log, may be asked for later, and in a thread of the program's."""
+    code = (
+        CODE
+        + """
+    def use(req):
+        import threading
+        apache.log_error("by a thread", apache.APLOG_NOTICE, kept["req"].server)
+        def run():
+            apache.log_error("by a thread", apache.APLOG_NOTICE, kept["req"].server)
+            names.append(kept["req"].server.server_hostname)
+        names = []
+        thread = threading.Thread(target=run)
+        thread.start()
+        thread.join()
+        return names, kept["req"].server is req.server
+    """
+    )
+    site = httpd.site("SetHandler python-program\nPythonHandler log_kept", {"log_kept.py": code})
+    site.get("x?keep")
+    assert site.get("x?use").text == "(['www.example.com'], True)"
+    site.expect_log("by a thread", times=2)
 
 
 def test_plain_values_outlive_the_request(httpd):
