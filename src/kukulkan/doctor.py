@@ -259,14 +259,18 @@ def _configuration(found: list[Directive], checkup: _Checkup, further: Iterable[
         further: Directories with modules, beside those of PythonPath.
     """
     paths = [place for place in further if place.startswith("/")]
+    installed: list[str] = []  # by PythonHome
     for directive in found:
         if directive.name == "pythonpath":
             paths += _python_path(directive, checkup)
         elif directive.name == "pythonhome" and directive.arguments:
             checkup.findings += _home(directive)
+            installed += map(
+                str, Path(directive.arguments[0]).glob(f"lib*/python{_own_version()}/*-packages")
+            )
     for directive in found:
         for module in _handlers(directive):
-            _handler(directive, module, paths, checkup)
+            _handler(directive, module, paths, installed, checkup)
         if directive.name.startswith("python"):
             for place in [*_directories(directive), *_served(directive, found)]:
                 checkup.sources(place)
@@ -289,7 +293,9 @@ def _handlers(directive: Directive) -> Iterator[str]:
         yield from words[:1]
 
 
-def _handler(directive: Directive, module: str, paths: list[str], checkup: _Checkup) -> None:
+def _handler(
+    directive: Directive, module: str, paths: list[str], installed: list[str], checkup: _Checkup
+) -> None:
     """Look at a handler's module, which is to be in the directory or on the path."""
     top, *rest = module.split(".")
     places = [*map(str, _directories(directive)), *paths]
@@ -302,9 +308,9 @@ def _handler(directive: Directive, module: str, paths: list[str], checkup: _Chec
             if file.is_file():
                 checkup.source(file)
                 return
-    if imports.is_there(module):
+    if imports.is_there(module, installed):
         return
-    where = f" in {', '.join(places)}, nor" if places else ""
+    where = f" in {', '.join(dict.fromkeys(places))}, nor" if places else ""
     what = f"there is no module {module}{where} among what is installed in this environment"
     cure = "Install it here, or name its directory: PythonPath \"sys.path + ['/directory']\"."
     severity = ERROR

@@ -11,7 +11,7 @@ import os
 import re
 import subprocess
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 
 from kukulkan import expected
@@ -239,11 +239,12 @@ def _is_other(name: str) -> bool:
     return not is_told and top not in sys.stdlib_module_names and top not in ("mod_python", "_apache")
 
 
-def is_there(name: str) -> bool:
-    """Whether a module is installed in this environment; nothing is imported to find out."""
+def is_there(name: str, further: Iterable[str] = ()) -> bool:
+    """Whether a module is installed in this environment, or in further directories; nothing is
+    imported to find out."""
     if name in sys.builtin_module_names:
         return True
-    places: list[str] | None = None
+    places = [*sys.path, *further]
     for depth in range(1, name.count(".") + 2):
         spec = importlib.machinery.PathFinder.find_spec(".".join(name.split(".")[:depth]), places)
         if spec is None:

@@ -103,6 +103,16 @@ def test_another_python(write):
     assert told[-1].startswith("httpd.conf:3 error: PythonPath [ is no Python expression")
 
 
+def test_handlers_of_another_environment(write):
+    """What PythonHome has installed can be a handler; what it has not is missing."""
+    version = f"{sys.version_info.major}.{sys.version_info.minor}"
+    package = write(f"home/lib/python{version}/site-packages/tracker/frontend.py", "print 'x'\n")
+    text = f"PythonHome {package.parents[4]}\nPythonHandler tracker.frontend\nPythonFixupHandler tracker.absent\n"
+    told = [each for each in examine(write("httpd.conf", text)) if "there is no module" in each]
+    assert len(told) == 1
+    assert told[0].startswith("httpd.conf:3 error: there is no module tracker.absent")
+
+
 def test_handlers(write, tmp_path):
     """Their modules are looked for in the directory, PythonPath and this environment, and
     what is found there is looked at."""
