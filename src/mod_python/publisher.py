@@ -7,7 +7,6 @@ with the fields of the request's form that it has parameters for, and sends what
 returns. `req.form` has the whole form.
 """
 
-import functools
 import html
 import os
 import weakref
@@ -28,9 +27,6 @@ __all__ = ["handler"]
 METHODS = ("GET", "HEAD", "POST")
 
 BYTES = (bytes, bytearray, memoryview)
-
-# Our names of handlers, for AddHandler.
-HANDLERS = ("python-program", "mod_python")
 
 #: Callables that a callable may return, one after the other, before that is an error.
 MOST_CALLS = 100
@@ -190,21 +186,7 @@ def _locate(req: Any, key: bytes) -> _Page | None:
 def _extensions(req: Any) -> tuple[str, ...]:
     """What is stripped of a file's name: ".py", and what sends such files to Python."""
     listed = (req.extension.lower(),) if req._is_listed and req.extension else ()
-    return (*listed, ".py", *_addhandler_extensions())
-
-
-@functools.cache
-def _addhandler_extensions() -> tuple[str, ...]:
-    """Those that AddHandler has for Python, wherever in the server's configuration."""
-    found = []
-    sections: list[Any] = [apache.config_tree()]
-    while sections:
-        for directive, arguments, *within in sections.pop():
-            words = arguments.replace('"', "").lower().split()
-            if directive.lower() == "addhandler" and words and words[0] in HANDLERS:
-                found += [f".{word.lstrip('.')}" for word in words[1:]]
-            sections += within
-    return tuple(found)
+    return (*listed, ".py", *(f".{name}" for name in req.get_addhandler_exts().lower().split()))
 
 
 # The object

@@ -163,6 +163,16 @@ def test_example(server, path):
     assert server.get(path + "/").text == "I am saying NOTHING"
 
 
+def test_extensions_of_htaccess(httpd):
+    """Those of AddHandler are stripped wherever it stands, in either case, and nowhere else."""
+    config = "AddHandler mod_python .py HTML\nPythonHandler mod_python.publisher\n"
+    site = httpd.site(config, {"hello.py": HELLO, "hello.html": "", "hello.HTML": ""})
+    for path in ("hello.html/say", "hello.HTML/say", "hello.py/say"):
+        assert site.get(path).text == "I am saying NOTHING"
+    other = httpd.site("SetHandler python-program\nPythonHandler mod_python.publisher", {"hello.py": HELLO})
+    assert other.get("hello.html/say").status_code == 404
+
+
 @pytest.mark.parametrize(
     ("path", "text"),
     [
