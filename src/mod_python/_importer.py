@@ -13,7 +13,7 @@ other, one gets the other's module as far as it has got, as in any circle of imp
 import errno
 import os
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from importlib.machinery import ModuleSpec, PathFinder, SourceFileLoader
 from importlib.util import find_spec, spec_from_file_location
 from types import ModuleType
@@ -40,7 +40,6 @@ from mod_python._source_loader import (
 
 __all__ = [
     "add_directory",
-    "contains",
     "evaluate_path",
     "import_module",
     "load",
@@ -117,11 +116,6 @@ _watched: set[str] = set()
 _search: dict[str, list[str]] = {}
 
 
-def contains(directory: str, name: str) -> bool:
-    """Whether the directory has the module or package that name begins with."""
-    return _module_names.find(directory, name.partition(".")[0]) is not None
-
-
 def load(name: str, directory: str | None = None, reload: bool = True) -> ModuleType:
     """The module of this name, imported or reloaded if need be.
 
@@ -138,7 +132,7 @@ def load(name: str, directory: str | None = None, reload: bool = True) -> Module
     loaded = _loaded.get(_asked.get(key, ""))
     if loaded is not None and not reload:
         return loaded.module
-    label = _asked.get(key) or _label(name, directory)
+    label = _asked.get(key) or _label(name, (directory,) if directory else ())
     module = _get(label, reload)
     if label in _loaded:
         _asked[key] = label
@@ -188,9 +182,10 @@ def import_module(
     if name.startswith(("/", "~/", "./", "../")):
         file = importer.get("__file__")
         label = _file_label(absolute(name, os.path.dirname(file) if isinstance(file, str) else None))
+    elif "/" in name:
+        raise ImportError(f"cannot import {name}: a file beside the importing one is ./{name}", name=name)
     else:
-        directory = next((place for place in places(importer, path) if contains(place, name)), None)
-        label = _label(name, directory)
+        label = _label(name, places(importer, path))
     if path and _module_names.is_file_module(label):
         _search.setdefault(label, list(path))
     seen = _scope.seen_modules(make=False)
@@ -224,11 +219,11 @@ def _label_of_file(path: str) -> str:
     return _module_names.name_of(path, directory, name, name in sys.stdlib_module_names)
 
 
-def _label(name: str, directory: str | None) -> str:
-    """The name in sys.modules of a module that is looked for in a directory first."""
+def _label(name: str, directories: Iterable[str]) -> str:
+    """The name in sys.modules of a module that is looked for in directories first."""
     top, dot, rest = name.partition(".")
-    own = _module_names.name_in(directory, top) if directory else None
-    return (own or top) + dot + rest
+    own = (_module_names.name_in(directory, top) for directory in directories)
+    return next(filter(None, own), top) + dot + rest
 
 
 def _get(label: str, reload: bool) -> ModuleType:

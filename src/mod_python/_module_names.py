@@ -14,7 +14,6 @@ from mod_python._source_loader import file_of
 __all__ = [
     "adopt",
     "directory_of",
-    "find",
     "is_built_in",
     "is_file_module",
     "is_known",
@@ -33,12 +32,12 @@ _file_modules: set[str] = set()
 
 
 def find(directory: str, name: str) -> str | None:
-    """The file of a module or package in a directory."""
-    for file in (os.path.join(name, "__init__.py"), name + ".py"):
-        path = os.path.join(directory, file)
+    """The file of a module or package in a directory; one that has gone, if it is loaded."""
+    paths = [os.path.join(directory, file) for file in (os.path.join(name, "__init__.py"), name + ".py")]
+    for path in paths:
         if os.path.isfile(path):
             return path
-    return None
+    return next((path for path in paths if labels.get(path) in sys.modules), None)
 
 
 def source_of(name: str) -> tuple[str | None, str | None]:

@@ -170,14 +170,6 @@ def test_missing_module(load):
     assert caught.value.name == "no_such_module"
 
 
-def test_contains(importer, write, tmp_path):
-    """contains() looks for the file of a module or the package of a dotted name."""
-    write("one.py", "")
-    write("pack/__init__.py", "")
-    names = ["one", "pack", "pack.sub", "two"]
-    assert [importer.contains(str(tmp_path), name) for name in names] == [True, True, True, False]
-
-
 # Packages
 
 

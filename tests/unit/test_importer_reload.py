@@ -233,6 +233,22 @@ def test_file_that_is_gone(write, load, requests, apache):
     assert load("index").x == 22
 
 
+@pytest.mark.parametrize("reload", [True, False])
+def test_helper_that_is_gone(write, load, import_module, requests, reload):
+    """Nothing else of its name takes its place, another directory's least of all."""
+    write("other/helper.py", "x = 1\n")
+    requests.begin(flags=reload)
+    load("helper", "other", reload=reload)
+    write("index.py", HANDLER)
+    write("late.py", HANDLER)
+    path = write("helper.py", "x = 22\n")
+    index = load("index", reload=reload)
+    path.unlink()
+    requests.begin(flags=reload)
+    assert import_module("helper", reload=reload, importer_of=vars(index)) is index.helper
+    assert load("late", reload=reload).helper is index.helper
+
+
 def test_packages_are_as_ever(write, load, requests):
     """A package is no file module, and a change in it reloads nobody else."""
     write("index.py", "import pack\n")
@@ -439,6 +455,7 @@ def test_file_names(write, import_module, requests, tmp_path):
         ("/no/such/file.py", FileNotFoundError, "file.py"),
         ("/etc/hosts", ImportError, "ends in .py"),
         ("no_such_module", ModuleNotFoundError, "no_such_module"),
+        ("lib/x.py", ImportError, r"beside the importing one is \./lib/x\.py"),
     ],
 )
 def test_what_cannot_be_imported(import_module, requests, name, error, text):
