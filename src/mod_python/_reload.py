@@ -92,13 +92,16 @@ def current(name: str, seen: dict[str, ModuleType] | None) -> ModuleType:
         return known.modules[name]
     if known is not None and not seen:
         _unchanged.pop(name, None)  # it would keep modules that have been replaced
-    generation = _generation  # of before: it may grow from here on
-    module = sys.modules.get(name)
-    if module is None or is_half_done(module):
-        module = import_by_name(name, {})
-    if is_half_done(module):
-        return module  # it imports itself, by way of others
-    old = _stale(name, seen or {})
+    while True:
+        generation = _generation  # of before: it may grow from here on
+        module = sys.modules.get(name)
+        if module is None or is_half_done(module):
+            module = import_by_name(name, {})
+        if is_half_done(module):
+            return module  # it imports itself, by way of others
+        old = _stale(name, module, seen or {})
+        if old is not None:
+            break  # else another thread has begun to reload it meanwhile
     if old:
         module = import_by_name(name, old)
     found = _led_to(module)
@@ -110,8 +113,9 @@ def current(name: str, seen: dict[str, ModuleType] | None) -> ModuleType:
     return module
 
 
-def _stale(wanted: str, seen: dict[str, ModuleType]) -> dict[str, ModuleType]:
-    """The stale modules that the wanted one leads to, itself included, by name."""
+def _stale(wanted: str, expected: ModuleType, seen: dict[str, ModuleType]) -> dict[str, ModuleType] | None:
+    """The stale modules that the wanted one leads to, itself included, by name; None if that is
+    not the expected one any more."""
     reached: dict[str, ModuleType] = {}
     importers: dict[str, list[str]] = {}
     found: list[str] = []
@@ -119,6 +123,8 @@ def _stale(wanted: str, seen: dict[str, ModuleType]) -> dict[str, ModuleType]:
     while todo:
         name = todo.pop()
         module = sys.modules.get(name)
+        if name == wanted and module is not expected:
+            return None
         info = info_of(module)
         if module is None or info is None or name in reached or is_half_done(module):
             continue
@@ -174,6 +180,7 @@ def import_by_name(name: str, old: dict[str, ModuleType]) -> ModuleType:
                 if sys.modules.get(each) is module:
                     del sys.modules[each]
                     _replaced[each] = module
+        before = sys.modules.get(name)
         try:
             # Not importlib.import_module(): that raises where a deadlock is seen coming.
             __import__(name)
@@ -186,9 +193,10 @@ def import_by_name(name: str, old: dict[str, ModuleType]) -> ModuleType:
                 sys.modules.setdefault(each, module)
             raise
         found = sys.modules.get(name)
-        if found is not None and found is not old.get(name):
+        if found is not None and found is not old.get(name) and (found is before or not is_half_done(found)):
             return found
-        # Another thread failed, for which this one waited: it shall have its own error.
+        # Another thread failed, for which this one waited: it shall have its own error. Or one
+        # has begun since, and is waited for.
 
 
 def take_old(name: str) -> ModuleType | None:

@@ -149,3 +149,24 @@ def test_failing_reload_in_many_threads(write, load):
 
     assert at_once(8, call) == ["failed"] * 8
     assert sys.modules["broken"] is old and load("broken", reload=False) is old
+
+
+def test_reload_that_another_thread_begins(own, write, load, monkeypatch):
+    """Where it begins just as this thread looks for changes, it is waited for."""
+    write("slow.py", "x = 1\n")
+    old = load("slow")
+    write("slow.py", "import time\ntime.sleep(0.1)\nx = 2\n")
+    other = threading.Thread(target=load, args=("slow",), daemon=True)
+    stale = own("_reload")._stale
+
+    def late(*arguments):
+        if not other.ident:
+            other.start()
+            end = time.monotonic() + 5
+            while sys.modules.get("slow", old) is old and time.monotonic() < end:
+                time.sleep(0.001)
+        return stale(*arguments)
+
+    monkeypatch.setattr(own("_reload"), "_stale", late)
+    assert load("slow").x == 2
+    other.join()
