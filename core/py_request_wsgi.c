@@ -57,7 +57,7 @@ static int read_status(request_rec *r, PyObject *object, mp_response_start *star
                      Py_TYPE(object)->tp_name);
         return -1;
     }
-    line = mp_latin1_from_object(r->pool, object, "status");
+    line = mp_latin1_from_object(r->pool, object, "Invalid status line: it");
     if (!line) {
         return -1;
     }

@@ -88,6 +88,13 @@ class FieldStorage(MutableMapping[str, Any]):
         """
         self.list.extend(_make_fields(name, value))
 
+    def get(self, name: str, default: Any = None) -> Any:
+        """What form[name] gives; default if there is none."""
+        try:
+            return self[name]
+        except KeyError:
+            return default
+
     def getfirst(self, name: str, default: Any = None) -> Any:
         """The first field of a name; default if there is none."""
         return next((field for field in self.list if field.name == name), default)

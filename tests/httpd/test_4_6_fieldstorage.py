@@ -180,6 +180,7 @@ def test_mapping(httpd):
         assert form["a"] == ["1", "3"] and form["b"] == "2"
         assert type(form["b"]) is util.StringField
         assert form.get("b") == "2" and form.get("c") is None and form.get("c", 0) == 0
+        assert form.get(name="a", default=0) == ["1", "3"] and form.get(name="c", default=0) == 0
         assert form.getfirst("a") == "1" and form.getfirst("c") is None and form.getfirst("c", 0) == 0
         assert form.getlist("a") == ["1", "3"] and form.getlist("b") == ["2"] and form.getlist("c") == []
         assert "a" in form and "c" not in form and form.has_key("a") and not form.has_key("c")

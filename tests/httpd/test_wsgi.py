@@ -137,11 +137,11 @@ def test_bad_status(httpd, status, error):
     assert refused(httpd, f"start_response({status!r}, [])").startswith(error + ": ")
 
 
-def test_bad_status_says_so(httpd):
-    """The message has the status."""
-    assert refused(httpd, "start_response('nonsense', [])").startswith(
-        "ValueError: Invalid status line: 'nonsense'"
-    )
+@pytest.mark.parametrize(("status", "text"), [("nonsense", "'nonsense'"), ("200 O\rK", "it contains CR")])
+def test_bad_status_says_so(httpd, status, text):
+    """The message says what it is, and what is wrong with it."""
+    message = refused(httpd, f"start_response({status!r}, [])")
+    assert message.startswith(f"ValueError: Invalid status line: {text}")
 
 
 @pytest.mark.parametrize(
