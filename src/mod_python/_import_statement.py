@@ -111,9 +111,9 @@ def _file_module(name: str) -> ModuleType:
 
 def _import_statement(directory: str) -> Callable[..., ModuleType]:
     """The `__import__` of a directory's modules."""
-    # By the first part of a name that has been imported, and the importer's __mp_path__: what
-    # that is in sys.modules.
-    known: dict[tuple[str, ...], str] = {}
+    # By the first part of a name that has been imported, with the importer's __mp_path__ if it
+    # has one: what that is in sys.modules. Functions import at each call, so this is short.
+    known: dict[str | tuple[str, ...], str] = {}
 
     def import_statement(
         name: str,
@@ -126,14 +126,17 @@ def _import_statement(directory: str) -> Callable[..., ModuleType]:
         try:
             if level:
                 return builtins.__import__(name, globals, locals, fromlist, level)
-            key = (top, *((globals.get("__mp_path__") or ()) if globals else ()))
+            path = globals.get("__mp_path__") if globals else None
+            key = (top, *path) if path else top
             found = known.get(key)
             is_new = found is None
             if found is None:
                 found = _meaning(top, directory, globals or {})
             if not dot and _module_names.is_file_module(found):
                 module = _file_module(found)
-                note(globals, module)
+                importer = globals.get("__mp_info__") if globals else None
+                if isinstance(importer, ModuleInfo) and importer.imported.get(found) is not module:
+                    _reload.note(importer, module)
             else:
                 module = builtins.__import__(found + dot + rest, globals, locals, fromlist, 0)
         except BaseException as error:
