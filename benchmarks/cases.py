@@ -137,9 +137,14 @@ CASES = {
     ),
     "reload": Case(
         "PythonAutoReload On, a helper is imported",
-        "kukulkan", "kukulkan.conf", "/reload/on", rounds=0.5,
+        "kukulkan", "reload.conf", "/reload/on", rounds=0.5,
     ),
-    "reload-off": Case("the same, Off", "kukulkan", "kukulkan.conf", "/reload/off", rounds=0.5),
+    "reload-off": Case(
+        "the same, Off", "kukulkan", "reload.conf", "/reload/off", "reload-single", rounds=0.5
+    ),
+    "reload-single": Case(
+        "the same, without the helper", "kukulkan", "reload.conf", "/single/off", rounds=0.5
+    ),
     "psp": Case(
         "PSP page of 50 lines", "kukulkan", "kukulkan.conf", "/psp/page.psp", "hello", body=PSP_PAGE
     ),

@@ -38,7 +38,7 @@ ONE_THREAD = ("-X", "-Done_thread")
 
 DEFAULT_CASES = (
     "c", "hello", "phases", "c-flush", "hello-flush", "static", "static-unused", "static-access",
-    "publisher", "cgihandler", "wsgi", "session", "psp",
+    "publisher", "cgihandler", "wsgi", "session", "psp", "reload-off", "reload-single",
 )  # fmt: skip
 
 RECORD = Path(__file__).with_suffix(".json")

@@ -1,5 +1,9 @@
 """Later versions, 13: import_module() and reload."""
 
+import contextlib
+import shutil
+import signal
+import subprocess
 import textwrap
 from concurrent.futures import ThreadPoolExecutor
 
@@ -35,6 +39,36 @@ def test_off(httpd):
     assert site.get("x").text == "old"
     site.write("helper.py", "WORD = 'new'\n")
     assert site.get("x").text == "old"
+
+
+@contextlib.contextmanager
+def traced(pids, path):
+    """While it lasts, the calls of these processes that name files go to a file."""
+    options = [word for pid in pids for word in ("-p", str(pid))]
+    command = ["strace", "-f", "-e", "trace=%file", "-s", "4096", "-o", path, *options]
+    with subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as strace:
+        for _ in pids:
+            if "attached" not in (line := strace.stderr.readline()):
+                pytest.skip(f"strace cannot trace: {line}")
+        yield
+        strace.send_signal(signal.SIGINT)
+        strace.communicate()
+
+
+@pytest.mark.skipif(shutil.which("strace") is None, reason="no strace")
+@pytest.mark.parametrize(("flag", "files"), [("Off", set()), ("On", {"index.py", "helper.py", "far.py"})])
+def test_files_looked_at(httpd, tmp_path, flag, files):
+    """With PythonAutoReload Off a request makes no system call for the handler's file and what it
+    imports, on top or in a function; with On for each of them."""
+    index = IMPORTS.replace("return 0", "import far\n        return 0")
+    names = {"index.py": index, "helper.py": "import far\nWORD = 'word'\n", "far.py": ""}
+    site = httpd.site(PYTHON + f"PythonAutoReload {flag}", names)
+    assert [site.get("x").text for _ in range(2)] == ["word"] * 2
+    with traced(site.server.child_pids(), tmp_path / "calls"):
+        assert site.get("x").text == "word"
+    calls = (tmp_path / "calls").read_text()
+    assert ".htaccess" in calls
+    assert {name for name in names if name in calls} == files
 
 
 def test_phases_of_one_request(httpd):
