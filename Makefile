@@ -34,7 +34,7 @@ SOURCES := meson.build pyproject.toml $(wildcard core/*) include/mod_python.h sc
 	$(shell find src -name __pycache__ -prune -o -print)
 C_FILES := $(wildcard core/*.[ch] include/*.h)
 
-.PHONY: help serve test test-asan soak stress restarts faults fuzz lint format bench bench-peers bench-instructions docs build clean
+.PHONY: help serve test test-asan build-asan soak stress restarts faults fuzz lint format bench bench-peers bench-instructions docs build clean
 .SUFFIXES:
 
 help:
@@ -65,9 +65,11 @@ serve: build
 test: build $(VENV)/.group-test
 	$(BIN)/python $(PYTEST) $(ARGS)
 
-test-asan:
+build-asan:
 	@$(MAKE) build $(ASAN_VENV)/.group-test VENV=$(ASAN_VENV) \
 		SETUP_ARGS='$(SANITIZE)'
+
+test-asan: build-asan
 	KUKULKAN_ASAN=1 $(ASAN_VENV)/bin/python $(PYTEST) $(ARGS)
 
 # Each also with ARGS=--full, as long as docs/reliability.md says.
@@ -87,8 +89,9 @@ faults: build $(VENV)/.group-test
 	$(RELIABILITY) tests/reliability/test_faults.py tests/reliability/test_forks_and_threads.py $(ARGS)
 
 fuzz: RELIABILITY_JOBS = 2
-fuzz: build $(VENV)/.group-test $(VENV)/.group-fuzz
-	$(RELIABILITY) tests/reliability/test_fuzz.py $(ARGS)
+fuzz: build build-asan $(VENV)/.group-test $(VENV)/.group-fuzz
+	$(RELIABILITY) tests/reliability/test_fuzz.py tests/reliability/test_streams.py $(ARGS)
+	KUKULKAN_ASAN=1 $(ASAN_VENV)/bin/python -m pytest -rA tests/reliability/test_streams.py $(ARGS)
 
 lint: $(VENV)/.group-lint
 	$(BIN)/ruff check .

@@ -4,7 +4,10 @@ python parsers.py TARGET [options of libFuzzer] [directories of inputs]
 """
 
 import sys
+from io import BytesIO
 from pathlib import Path
+from types import ModuleType, SimpleNamespace
+from urllib.parse import parse_qsl
 
 import atheris
 
@@ -82,6 +85,87 @@ def cookie(data: bytes) -> None:
         Signed.parse(text, "secret", mismatch=3)
 
 
+STATUSES = {
+    "HTTP_BAD_REQUEST": 400,
+    "HTTP_LENGTH_REQUIRED": 411,
+    "HTTP_REQUEST_ENTITY_TOO_LARGE": 413,
+    "HTTP_INTERNAL_SERVER_ERROR": 500,
+    "HTTP_NOT_IMPLEMENTED": 501,
+    "HTTP_INSUFFICIENT_STORAGE": 507,
+}
+#: Small, so that they are met.
+LIMITS = {
+    "max_body_size": "2000",
+    "max_fields": "8",
+    "max_uploads": "3",
+    "max_field_size": "100",
+    "max_text_size": "400",
+    "max_header_size": "200",
+    "spool_size": "50",
+}
+
+
+class Refused(Exception):
+    """Instead of SERVER_RETURN."""
+
+
+def form_of(data: bytes, block: int) -> tuple[object, list[str]]:
+    """The fields, or the status, of a request whose body comes in blocks; and what was logged.
+
+    The input is a byte of arguments, a line of Content-Type, a line of the query string, and
+    the body.
+    """
+    head, _, rest = data[1:].partition(b"\n")
+    args, _, content = rest.partition(b"\n")
+    body, logged = BytesIO(content), []
+    req = SimpleNamespace(
+        method="POST" if data[0] & 1 else "GET",
+        args=args.decode("utf-8", "surrogateescape"),
+        headers_in={"Content-Length": str(len(content)), "Content-Type": head.decode("latin-1")},
+        get_options=lambda: {f"mod_python.form.{name}": value for name, value in LIMITS.items()},
+        log_error=lambda message, level: logged.append(message),
+        read=lambda size=-1: body.read(min(size, block) if size >= 0 else -1),
+    )
+    try:
+        form = FieldStorage(req, data[0] & 2, data[0] & 4)
+    except Refused as refused:
+        return refused.args[0], logged
+    found = []
+    for name, field in form.items():
+        assert name == field.name and name in form and form.getfirst(name).name == name
+        value = field if isinstance(field, str) else field.file.read()
+        found.append((name, field.filename, field.type, field.disposition_options, value))
+    assert len(form.list) == len(found) and len(form) <= len(found)
+    return found, logged
+
+
+def form(data: bytes) -> None:
+    """A request has the fields of its form, or is refused with one of a few statuses; what it
+    is refused for is logged, and the limits hold."""
+    if not data:
+        return
+    # Where blocks end is what the target multipart is about.
+    found, logged = form_of(data, 1 + (data[0] >> 3) * 7)
+    if isinstance(found, int):
+        assert found in (400, 411, 413, 501) and len(logged) == 1, (found, logged)
+        return
+    assert len(found) <= 8, found
+    assert sum(isinstance(field[-1], bytes) for field in found) <= 3, found
+
+
+def load_forms() -> None:
+    """The module that only that target needs, over stand-ins for what there is inside httpd."""
+    global FieldStorage
+    sys.modules["_apache"].parse_qsl = parse_qsl  # type: ignore[attr-defined]
+    apache = ModuleType("mod_python.apache")
+    vars(apache).update(STATUSES, APLOG_INFO=6, APLOG_WARNING=4, APLOG_ERR=3, SERVER_RETURN=Refused)
+    import mod_python
+
+    mod_python.apache = sys.modules["mod_python.apache"] = apache  # type: ignore[attr-defined]
+    with atheris.instrument_imports(include=["mod_python"]):
+        from mod_python._forms import FieldStorage
+
+
 def load_cookies() -> None:
     """The module that only that target needs."""
     global Cookie, CookieError, Signed
@@ -91,8 +175,10 @@ def load_cookies() -> None:
 
 
 if __name__ == "__main__":
-    target = {"multipart": multipart, "header": header, "cookie": cookie}[sys.argv[1]]
-    if target is cookie:
-        load_cookies()
+    targets = {"form": form, "multipart": multipart, "header": header, "cookie": cookie}
+    target = targets[sys.argv[1]]
+    loads = {form: load_forms, cookie: load_cookies}
+    if target in loads:
+        loads[target]()
     atheris.Setup([sys.argv[0], *sys.argv[2:]], target)
     atheris.Fuzz()
