@@ -40,9 +40,13 @@ class Watched(Httpd):
         return int(re.search(r"^Anonymous:\s+(\d+) kB", text, re.MULTILINE)[1])
 
     def descriptors(self, pid: int) -> int:
-        """Open files of a process that are no connections."""
-        links = [link.readlink() for link in Path(f"/proc/{pid}/fd").iterdir() if link.is_symlink()]
-        return sum(not str(link).startswith("socket:") for link in links)
+        """Open files of a process, sockets among them, once no connection is open any more."""
+        wait_for(lambda: not self.process._has_connections(), "connections to end")
+        return len(list(Path(f"/proc/{pid}/fd").iterdir()))
+
+    def threads(self, pid: int) -> int:
+        """Threads of a process."""
+        return len(list(Path(f"/proc/{pid}/task").iterdir()))
 
     def processes(self, session: int | None = None) -> set[int]:
         """Whatever runs of it, all that Apache and handlers have started, in its session."""

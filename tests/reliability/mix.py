@@ -33,11 +33,15 @@ class Answer:
 
 
 class Client:
-    """One connection, kept as long as the server keeps it."""
+    """One connection, kept as long as the server keeps it.
+
+    versions: those of the modules that have answered.
+    """
 
     def __init__(self, port: int, host: str = "localhost") -> None:
         self.port = port
         self.host = host
+        self.versions: set[str] = set()
         self._connection: http.client.HTTPConnection | None = None
 
     def __enter__(self) -> "Client":
@@ -97,7 +101,9 @@ def _expect(answer: Answer, status: int, body: bytes, what: str) -> None:
 
 def handler(client: Client, token: str) -> None:
     """A handler of three phases."""
-    _expect(client.ask("GET", f"/handler/x?{token}"), 200, token.encode() * 3, "handler")
+    answer = client.ask("GET", f"/handler/x?{token}")
+    _expect(answer, 200, token.encode() * 3, "handler")
+    client.versions.add(answer.headers["X-Version"])
 
 
 def published(client: Client, token: str) -> None:
@@ -144,17 +150,21 @@ def application(client: Client, token: str) -> None:
     _expect(client.ask("GET", f"/wsgi/{token}"), 200, f"wsgi /{token}".encode(), "WSGI")
 
 
+def _expect_error(client: Client, status: int, what: str, token: str) -> None:
+    """The answer is an error of Apache's, with the token in a header only."""
+    answer = client.ask("GET", f"/{what}/x?{token}")
+    if answer.status != status or answer.headers.get("X-Token") != token or token.encode() in answer.body:
+        raise WrongAnswer(f"{what} {token}: {answer.status} {answer.headers} {answer.body[:200]!r}")
+
+
 def failure(client: Client, token: str) -> None:
     """A handler that raises."""
-    answer = client.ask("GET", f"/failure/x?{token}")
-    if answer.status != 500 or token.encode() in answer.body:
-        raise WrongAnswer(f"failure: {answer.status} {answer.body[:200]!r}")
+    _expect_error(client, 500, "failure", token)
 
 
 def refusal(client: Client, token: str) -> None:
     """A handler that returns a status."""
-    if client.ask("GET", f"/refusal/x?{token}").status != 403:
-        raise WrongAnswer("refusal: not refused")
+    _expect_error(client, 403, "refusal", token)
 
 
 def redirect(client: Client, token: str) -> None:
@@ -163,13 +173,22 @@ def redirect(client: Client, token: str) -> None:
 
 
 def abort(client: Client, token: str) -> None:
-    """A client that leaves: in the middle of its request, or of the answer."""
+    """A client that leaves: in the middle of its request, or of the answer.
+
+    It has one connection at a time: the kept one might have the only process of prefork.
+    """
+    client.close()
+    host = f"Host: {client.host}\r\n"
     with socket.create_connection(("127.0.0.1", client.port), TIMEOUT) as leaving:
         if int(token[-1], 16) % 2:
-            leaving.sendall(f"GET /endless/x?{token} HTTP/1.1\r\nHost: x\r\n\r\n".encode())
-            leaving.recv(100)
+            leaving.sendall(f"GET /endless/x?{token} HTTP/1.1\r\n{host}\r\n".encode())
+            begin = b""
+            while b"\r\n\r\n" not in begin and (data := leaving.recv(4096)):
+                begin += data
+            if not begin.startswith(b"HTTP/1.1 200 ") or f"X-Token: {token}\r\n".encode() not in begin:
+                raise WrongAnswer(f"abort {token}: {begin[:400]!r}")
         else:
-            head = "POST /published/page/store HTTP/1.1\r\nHost: x\r\nContent-Length: 100000\r\n"
+            head = f"POST /published/page/store HTTP/1.1\r\n{host}Content-Length: 100000\r\n"
             leaving.sendall(f"{head}Content-Type: multipart/form-data; boundary=x\r\n\r\n--x\r\n".encode())
 
 
@@ -193,12 +212,13 @@ EXPECTED_LOG = (
     r"KK0101: PythonHandler mix::failure: ValueError: on purpose|KK0108: |KK0111: |^ValueError|^Traceback|^  "
 )
 
-HANDLERS = '''
-    import sys, time
+PHASES = """
+    import mix_parts
     from mod_python import apache
 
     def accesshandler(req):
         req.token = req.args or ""
+        req.version = mix_parts.VERSION
         return apache.OK
 
     def fixuphandler(req):
@@ -207,15 +227,31 @@ HANDLERS = '''
 
     def handler(req):
         req.content_type = "text/plain"
-        req.write(req.token, 0)
-        req.write(req.notes["token"], 0)
-        req.write(req.args, 0)
+        req.headers_out["X-Version"] = mix_parts.VERSION
+        for part in mix_parts.parts(req):
+            req.write(part, 0)
         return apache.OK
+    """
+
+#: What the phases import; the version changes when the file does, but not within a request.
+PARTS = """
+    VERSION = "0"
+
+    def parts(req):
+        if req.version != VERSION:
+            return f"version {req.version}, then {VERSION}"
+        return req.token, req.notes["token"], req.args
+    """
+
+HANDLERS = '''
+    from mod_python import apache
 
     def failure(req):
+        req.err_headers_out["X-Token"] = req.args
         raise ValueError("on purpose")
 
     def refusal(req):
+        req.err_headers_out["X-Token"] = req.args
         return apache.HTTP_FORBIDDEN
 
     def redirect(req):
@@ -223,6 +259,7 @@ HANDLERS = '''
         return apache.OK
 
     def endless(req):
+        req.headers_out["X-Token"] = req.args
         for _ in range(64):
             req.write(b"x" * 16384)
         return apache.OK
@@ -233,13 +270,12 @@ HANDLERS = '''
         return apache.OK
 
     def state(req):
-        """Interpreters and threads, for who wants to see that they stay as they are."""
+        """How many interpreters there are, for who wants to see that they stay as they are."""
         try:
             import _interpreters as interpreters
         except ImportError:
             import _xxsubinterpreters as interpreters
-        import threading
-        req.write(f"{len(interpreters.list_all())} {threading.active_count()}")
+        req.write(str(len(interpreters.list_all())))
         return apache.OK
 
     def passes(filter):
@@ -283,11 +319,6 @@ CONFIG = """
     <Location />
         SetHandler python-program
     </Location>
-    <Location /handler>
-        PythonAccessHandler mix
-        PythonFixupHandler mix
-        PythonHandler mix
-    </Location>
     <Location /failure>
         PythonHandler mix::failure
     </Location>
@@ -312,6 +343,11 @@ CONFIG = """
         PythonHandler mod_python.wsgi
         PythonOption mod_python.wsgi.application mix_wsgi::application
     </Location>
+    <Directory ${htdocs}/handler>
+        PythonAccessHandler mix_phases
+        PythonFixupHandler mix_phases
+        PythonHandler mix_phases
+    </Directory>
     <Directory ${htdocs}/published>
         PythonHandler mod_python.publisher
     </Directory>
@@ -322,6 +358,8 @@ CONFIG = """
 
 FILES = {
     "python/mix.py": HANDLERS,
+    "htdocs/handler/mix_phases.py": PHASES,
+    "htdocs/handler/mix_parts.py": PARTS,
     "python/mix_wsgi.py": APPLICATION,
     "htdocs/published/page.py": PAGE,
     "htdocs/cgi/hello.py": SCRIPT,
@@ -335,17 +373,30 @@ class Tally:
     requests: int = 0
     wrong: list[str] = field(default_factory=list)
     kinds: Counter[str] = field(default_factory=Counter)
+    versions: set[str] = field(default_factory=set)
 
 
-def _work(
-    port: int, seed: int, host: str, requests: int, until: float, tally: Tally, kinds: list[str]
-) -> None:
+@dataclass(frozen=True)
+class Load:
+    """What each client does."""
+
+    requests: int
+    seconds: float
+    hosts: int
+    fresh: float
+    kinds: list[str]
+
+
+def _work(port: int, seed: int, host: str, load: Load, tally: Tally) -> None:
     chance = random.Random(seed)
-    weights = [KINDS[kind][1] for kind in kinds]
+    weights = [KINDS[kind][1] for kind in load.kinds]
     client = Client(port, host)
+    until = time.monotonic() + load.seconds
     done = 0
-    while done < requests and time.monotonic() < until and len(tally.wrong) < 20:
-        kind = chance.choices(kinds, weights)[0]
+    while done < load.requests and time.monotonic() < until and len(tally.wrong) < 20:
+        if load.fresh and chance.random() < load.fresh:
+            client.close()
+        kind = chance.choices(load.kinds, weights)[0]
         try:
             KINDS[kind][0](client, f"t{chance.getrandbits(64):016x}")
         except WrongAnswer as error:
@@ -355,25 +406,13 @@ def _work(
         tally.kinds[kind] += 1
         done += 1
     client.close()
+    tally.versions |= client.versions
 
 
-def _process(
-    port: int,
-    seed: int,
-    threads: int,
-    hosts: int,
-    requests: int,
-    seconds: float,
-    kinds: list[str],
-    out: "multiprocessing.Queue[Tally]",
-) -> None:
+def _process(port: int, seed: int, threads: int, load: Load, out: "multiprocessing.Queue[Tally]") -> None:
     tallies = [Tally() for _ in range(threads)]
-    until = time.monotonic() + seconds
     workers = [
-        threading.Thread(
-            target=_work,
-            args=(port, seed + n, f"host{n % hosts}", requests // threads, until, tallies[n], kinds),
-        )
+        threading.Thread(target=_work, args=(port, seed + n, f"host{n % load.hosts}", load, tallies[n]))
         for n in range(threads)
     ]
     for worker in workers:
@@ -384,6 +423,7 @@ def _process(
     for tally in tallies:
         total.wrong += tally.wrong
         total.kinds += tally.kinds
+        total.versions |= tally.versions
     total.requests = total.kinds.total()
     out.put(total)
 
@@ -396,23 +436,23 @@ def run(
     clients: int = 24,
     seed: int = 0,
     hosts: int = 1,
+    fresh: float = 0.0,
     without: tuple[str, ...] = (),
 ) -> Tally:
-    """Has `clients` clients, in two processes, make requests: so many, or for so long.
+    """Has `clients` clients, in two processes, make requests: so many, or a few more, or for so long.
 
-    They name host0, host1 ... by turns, so many as `hosts` says.
+    They name host0, host1 ... by turns, so many as `hosts` says. `fresh` is how many of the
+    requests, of 1, are made on a new connection whether the old one could be used or not.
 
     Returns:
         What they saw; at most 20 wrong answers for each client.
     """
     kinds = [kind for kind in KINDS if kind not in without]
+    load = Load(-(-requests // clients), seconds, hosts, fresh, kinds)
     context = multiprocessing.get_context("spawn")
     out: multiprocessing.Queue[Tally] = context.Queue()
     processes = [
-        context.Process(
-            target=_process,
-            args=(port, seed + 1000 * n, clients // 2, hosts, requests // 2, seconds, kinds, out),
-        )
+        context.Process(target=_process, args=(port, seed + 1000 * n, clients // 2, load, out))
         for n in range(2)
     ]
     for process in processes:
@@ -422,6 +462,7 @@ def run(
         tally = out.get()
         total.wrong += tally.wrong
         total.kinds += tally.kinds
+        total.versions |= tally.versions
         total.requests += tally.requests
     for process in processes:
         process.join()

@@ -4,6 +4,7 @@ import os
 import signal
 import tempfile
 import threading
+import time
 from pathlib import Path
 
 import pytest
@@ -15,7 +16,6 @@ RESTARTS = 15
 FULL_RESTARTS = 1100
 #: Restarts after which the parent has reserved what it needs.
 WARMING = 5
-FULL_WARMING = 100
 #: KiB that the parent may have grown by at the end.
 LIMIT = 2048
 
@@ -23,6 +23,12 @@ SECONDS = 10
 FULL_SECONDS = 120
 #: Seconds between two restarts under load.
 PERIOD = 2
+#: A child of event has many connections: there are two, so that one serves while the other is replaced.
+CHILDREN = {
+    "event": "ServerLimit 16\nStartServers 2\nMaxRequestWorkers 16\nMaxSpareThreads 16\n",
+    "prefork": "ServerLimit 16\nMaxSpareServers 4\n",
+}
+WORKERS = {"event": 8, "prefork": 4}
 
 ENDS = """
     import atexit, os
@@ -30,7 +36,7 @@ ENDS = """
 
     def note(what):
         with open(os.environ["ENDS"] + "/" + what, "a") as file:
-            file.write(f"{os.getpid()}\\n")
+            file.write(f"{os.getpid()}:{apache.interpreter}\\n")
 
     note("start")
     apache.register_cleanup(note, "cleanup")
@@ -45,31 +51,36 @@ def restart(server):
     wait_for(lambda: server.process._resumptions() > before, "the graceful restart")
 
 
-def children_of(pid):
-    """The state and id of each child process."""
-    states = {}
+def zombies(pid):
+    """The children of a process that have ended and that it has not taken notice of."""
+    found = set()
     for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split():
         try:
-            states[int(child)] = Path(f"/proc/{child}/stat").read_text().rpartition(")")[2].split()[0]
+            state = Path(f"/proc/{child}/stat").read_text().rpartition(")")[2].split()[0]
         except OSError:
-            continue  # it has just ended
-    return states
+            continue  # it has just gone
+        if state == "Z":
+            found.add(child)
+    return found
 
 
 def test_parent_does_not_grow(watched, full, mpm):
-    """The parent's memory is the same after many restarts, and the server serves."""
+    """The parent's memory and files are the same after many restarts, and the server serves."""
     server = watched(mix.CONFIG, mix.FILES, mpm=mpm, workers=2)
-    for _ in range(FULL_WARMING if full else WARMING):
+    for _ in range(WARMING):
         server.graceful()
-    memory = server.rss(server.process.pid)
+    parent = server.process.pid
+    memory, files = server.rss(parent), server.descriptors(parent)
     restarts = FULL_RESTARTS if full else RESTARTS
     for _ in range(restarts):
         server.graceful()
         with mix.Client(server.port) as client:
             mix.handler(client, "t1")
-    grown = server.rss(server.process.pid) - memory
-    print(f"{mpm}: {restarts} restarts, parent {memory:,} KiB, grown by {grown:,} KiB")
+    grown = server.rss(parent) - memory
+    print(f"{mpm}: {restarts} restarts, parent {memory:,} KiB, grown by {grown:,} KiB, {files} files")
+    assert server.process._resumptions() > restarts
     assert grown < LIMIT
+    assert server.descriptors(parent) == files
 
 
 @pytest.fixture
@@ -83,36 +94,84 @@ def directories():
         yield Path(name)
 
 
-# The directories come first, so that they go last: children start until the server has stopped.
-def test_no_request_fails(directories, watched, full, mpm):
-    """Restarts every two seconds and children of 500 connections each, under load."""
-    files = mix.FILES | {"python/ends.py": ENDS}
-    config = mix.CONFIG + "MaxConnectionsPerChild 500\nPythonImport ends main_interpreter\n"
+class Disturber(threading.Thread):
+    """Restarts the server again and again, until it is told to end; counts in `restarts`."""
+
+    def __init__(self, server):
+        super().__init__()
+        self.server = server
+        self.restarts = 0
+        self._told = threading.Event()
+
+    def run(self):
+        due = time.monotonic() + PERIOD
+        while not self._told.wait(due - time.monotonic()):
+            due = max(due + PERIOD, time.monotonic())
+            restart(self.server)
+            self.restarts += 1
+
+    def end(self):
+        self._told.set()
+        self.join()
+
+
+def serve(watched, directories, mpm):
+    """A server whose children note their beginning and their end, in two interpreters."""
+    config = mix.CONFIG + CHILDREN[mpm] + "MaxConnectionsPerChild 500\n"
+    config += "PythonImport ends main_interpreter\nPythonImport ends www.example.com\n"
     environ = tuple((name, str(directories / path)) for name, path in (("TMPDIR", "tmp"), ("ENDS", "ends")))
-    server = watched(config, files, mpm=mpm, workers=8, environ=environ)
-    ended = threading.Event()
+    files = mix.FILES | {"python/ends.py": ENDS}
+    return watched(config, files, mpm=mpm, workers=WORKERS[mpm], environ=environ)
 
-    def disturb():
-        while not ended.wait(PERIOD):
-            restart(server)
 
-    disturber = threading.Thread(target=disturb)
-    disturber.start()
+def noted(directories, what):
+    """The process and interpreter of each note; none has made the same twice."""
+    notes = (directories / "ends" / what).read_text().split()
+    assert len(notes) == len(set(notes)), what
+    return set(notes)
+
+
+def files_below(directory):
+    """What there is, but for what Python compiles."""
+    return {path for path in directory.rglob("*") if path.suffix != ".pyc"}
+
+
+# The directories come first, so that they go last: children start until the server has stopped.
+@pytest.mark.parametrize("restarted", [True, False], ids=["restarts", "connections"])
+def test_no_request_fails(directories, watched, full, mpm, restarted):
+    """Children of 500 connections each, under load, and with restarts every two seconds besides."""
+    server = serve(watched, directories, mpm)
+    wait_for(server.process._resumptions, "the start to be complete")
+    before = files_below(server.root)
+    disturber = Disturber(server)
+    # Enough connections for children to reach their 500, where nothing else ends them.
+    fresh = 0.1 if restarted else 0.5
+    if restarted:
+        disturber.start()
     try:
-        tally = mix.run(
-            server.port, seconds=FULL_SECONDS if full else SECONDS, clients=4, without=("failure",)
-        )
+        tally = mix.run(server.port, seconds=FULL_SECONDS if full else SECONDS, clients=4, fresh=fresh)
     finally:
-        ended.set()
-        disturber.join()
-    print(f"{mpm}: {tally.requests:,} requests, {server.process._resumptions()} generations")
+        if restarted:
+            disturber.end()
+    print(f"{mpm}: {tally.requests:,} requests, {disturber.restarts} restarts, ", end="")
     server.allow_log(mix.EXPECTED_LOG)
     assert not tally.wrong, tally.wrong
     server.graceful()
-    assert "Z" not in children_of(server.process.pid).values()
-    started = (directories / "ends" / "start").read_text().split()
-    gone = {pid for pid in started if not Path(f"/proc/{pid}").exists()}
-    for what in ("cleanup", "atexit"):
-        assert gone <= set((directories / "ends" / what).read_text().split()), what
-    assert not list((directories / "tmp").iterdir())
     server.allow_log(mix.EXPECTED_LOG)
+    check_ends(directories, server, disturber.restarts)
+    wait_for(lambda: not zombies(server.process.pid), "the parent to take notice of ended children")
+    assert not list((directories / "tmp").iterdir())
+    assert files_below(server.root) == before
+
+
+def check_ends(directories, server, restarts):
+    """Children have come to their ends, of connections or by restarts, and all of them properly."""
+    started = noted(directories, "start")
+    gone = {note for note in started if not Path(f"/proc/{note.partition(':')[0]}").exists()}
+    children = len(gone) // 2
+    print(f"{children} children have ended")
+    # Each restart ends all there are, which may not have noted their start; else it was the connections.
+    at_once = {"event": 2, "prefork": WORKERS["prefork"]}[server.process.settings.mpm]
+    assert children > (restarts or at_once)
+    for what in ("cleanup", "atexit"):
+        assert gone <= noted(directories, what), what
