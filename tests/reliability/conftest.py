@@ -70,12 +70,13 @@ class Watched(Httpd):
 
 
 @pytest.fixture
-def watched() -> Iterator[Callable[..., Watched]]:
+def watched(request: pytest.FixtureRequest) -> Iterator[Callable[..., Watched]]:
     """Starts an Apache, which ends after the test; with `.unstarted` the test starts it."""
     servers: list[Watched] = []
+    gil: str = request.config.getoption("--gil")
 
     def unstarted(config: str, files: dict[str, str], **settings: Any) -> Watched:
-        server = Watched(Settings(config, **settings), files)
+        server = Watched(Settings(config, **({"gil": gil} | settings)), files)
         servers.append(server)
         return server
 

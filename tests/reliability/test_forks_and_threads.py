@@ -4,10 +4,11 @@
 import os
 import signal
 import sys
+import time
 
 import pytest
 
-from plugins.installation import SANITIZED
+from plugins.installation import PATIENCE, SANITIZED
 from plugins.process import wait_for
 from reliability.test_faults import hello, rest, serve
 
@@ -264,6 +265,20 @@ def test_hanging_threads(watched, mpm, how, kind):
     assert end(server, how) == ["cleanup", "atexit"]
     name = {"hanging": "the-hanging-one", "busy_pool": ".*"}[kind]
     server.expect_log(f"KK0195: .* main_interpreter run: {name} .PythonShutdownTimeout")
+
+
+def test_how_long_hanging_threads_delay_the_end(watched, mpm):
+    """As long as is configured: of that, threads have three quarters."""
+    took = {}
+    for seconds in (1, 8):
+        server = serve(watched, THREADS, f"PythonShutdownTimeout {seconds}", mpm=mpm)
+        server.get("p?hanging")
+        started = time.monotonic()
+        end(server, "graceful")
+        took[seconds] = time.monotonic() - started
+        server.expect_log("KK0195: ")
+    assert 6 <= took[8] < 6 + took[1] + 2 * PATIENCE, took
+    assert took[1] >= 0.75, took
 
 
 def test_hanging_threads_of_one_interpreter(watched, mpm):
