@@ -245,6 +245,7 @@ PARTS = """
     """
 
 HANDLERS = '''
+    import os
     from mod_python import apache
 
     def failure(req):
@@ -271,12 +272,12 @@ HANDLERS = '''
         return apache.OK
 
     def state(req):
-        """How many interpreters there are, for who wants to see that they stay as they are."""
+        """The process, and how many interpreters it has."""
         try:
             import _interpreters as interpreters
         except ImportError:
             import _xxsubinterpreters as interpreters
-        req.write(str(len(interpreters.list_all())))
+        req.write(f"{os.getpid()} {len(interpreters.list_all())}")
         return apache.OK
 
     def passes(filter):

@@ -1,5 +1,8 @@
 """A long time of requests of every kind: nothing grows."""
 
+import contextlib
+
+from plugins.process import wait_for
 from reliability import mix
 
 REQUESTS = 100_000
@@ -7,35 +10,43 @@ FULL_REQUESTS = 2_000_000
 #: Requests after which everything there is to be made has been made.
 WARMING = 20_000
 FULL_WARMING = 100_000
-#: KiB that the child may have grown by at the end.
+#: KiB that a child may have grown by at the end.
 LIMIT = 2048
-#: A process of prefork's has one client after the other: more than a few only wait.
-WORKERS = {"event": 25, "prefork": 1}
-CLIENTS = {"event": 24, "prefork": 4}
+PROCESSES = {"event": 1, "prefork": 8}
+WORKERS = {"event": 25, "prefork": 8}
 
 
-def state(server, child):
-    """Interpreters, open files, threads."""
-    with mix.Client(server.port) as client:
-        interpreters = int(client.ask("GET", "/state/x").body)
-    return interpreters, server.descriptors(child), server.threads(child)
+def interpreters(server, children):
+    """How many each child has; as long as a connection is kept, prefork's child has no other."""
+    with contextlib.ExitStack() as stack:
+        clients = [stack.enter_context(mix.Client(server.port)) for _ in children]
+        answers = [client.ask("GET", "/state/x").body.split() for client in clients]
+    assert {int(pid) for pid, _ in answers} == children
+    return {int(pid): int(count) for pid, count in answers}
+
+
+def state(server, children):
+    """Of each child: interpreters, open files, threads."""
+    made = interpreters(server, children)
+    return {child: (made[child], server.descriptors(child), server.threads(child)) for child in children}
 
 
 def test_soak(watched, full, mpm):
-    """The child's memory stays, and its files, threads and interpreters."""
+    """The memory of each child stays, and its files, threads and interpreters."""
     server = watched(mix.CONFIG, mix.FILES, mpm=mpm, workers=WORKERS[mpm])
-    child, clients = server.child(), CLIENTS[mpm]
+    wait_for(lambda: len(server.child_pids()) == PROCESSES[mpm], "the children to start")
+    children = set(server.child_pids())
     warming, requests = (FULL_WARMING, FULL_REQUESTS) if full else (WARMING, REQUESTS)
-    first = mix.run(server.port, requests=warming, seed=1, clients=clients)
+    first = mix.run(server.port, requests=warming, seed=1)
     assert not first.wrong, first.wrong
-    memory, before = server.rss(child), state(server, child)
-    rest = mix.run(server.port, requests=requests, seed=2, clients=clients)
+    memory, before = {child: server.rss(child) for child in children}, state(server, children)
+    rest = mix.run(server.port, requests=requests, seed=2)
     assert not rest.wrong, rest.wrong
     assert rest.requests >= requests
-    grown = server.rss(child) - memory
-    print(f"{mpm}: {rest.requests:,} requests, memory {memory:,} KiB, grown by {grown:,} KiB")
-    print(f"interpreters, files, threads: {before}; {dict(rest.kinds)}")
-    assert server.child_pids() == [child]
-    assert state(server, child) == before
-    assert grown < LIMIT
+    grown = {child: server.rss(child) - memory[child] for child in children}
+    print(f"{mpm}: {rest.requests:,} requests, memory {max(memory.values()):,} KiB,")
+    print(f"grown by {sorted(grown.values())} KiB; {before}; {dict(rest.kinds)}")
+    assert set(server.child_pids()) == children
+    assert state(server, children) == before
+    assert max(grown.values()) < LIMIT
     server.allow_log(mix.EXPECTED_LOG)

@@ -58,7 +58,7 @@ def versions_and_interpreters(server):
     for n in range(INTERPRETERS):
         with mix.Client(server.port, f"host{n}") as client:
             mix.handler(client, "t1")
-            interpreters = int(client.ask("GET", "/state/x").body)
+            interpreters = int(client.ask("GET", "/state/x").body.split()[1])
         versions |= client.versions
     return versions, interpreters
 
