@@ -3,6 +3,7 @@
 python parsers.py TARGET [options of libFuzzer] [directories of inputs]
 """
 
+import shlex
 import sys
 from io import BytesIO
 from pathlib import Path
@@ -180,5 +181,7 @@ if __name__ == "__main__":
     loads = {form: load_forms, cookie: load_cookies}
     if target in loads:
         loads[target]()
-    atheris.Setup([sys.argv[0], *sys.argv[2:]], target)
+    # What libFuzzer runs again, by the shell, to merge inputs.
+    command = shlex.join([sys.executable, *sys.argv[:2]])
+    atheris.Setup([command, *sys.argv[2:]], target)
     atheris.Fuzz()
