@@ -10,6 +10,7 @@ import time
 import pytest
 
 from plugins.client import TIMEOUT
+from plugins.installation import PATIENCE
 from plugins.process import wait_for
 from plugins.tls import TLS, TLSConnection, certificate
 
@@ -426,7 +427,7 @@ def test_server_does_not_wait_for_a_handshake(httpd, first, signal_number):
     server.start()
     children = server.child_pids()
     with server.connect() as connection:
-        time.sleep(0.5)  # nothing tells when a thread waits for the client
+        time.sleep(0.5 * PATIENCE)  # nothing tells when a thread waits for the client
         os.kill(server.process.pid, signal_number)
         wait_for(lambda: not any(os.path.exists(f"/proc/{pid}") for pid in children), "the child to end")
         assert connection.read_all() == b""
