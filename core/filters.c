@@ -42,6 +42,7 @@ static const mp_handler *find_handler(const ap_filter_t *f, int is_input)
     return filters ? apr_hash_get(filters, name, APR_HASH_KEY_STRING) : NULL;
 }
 
+/* Without a brigade to write to. */
 static mp_filter_context *new_context(ap_filter_t *f, const mp_handler *handler, int is_input)
 {
     apr_pool_t *pool = f->r ? f->r->pool : f->c->pool;
@@ -54,7 +55,15 @@ static mp_filter_context *new_context(ap_filter_t *f, const mp_handler *handler,
     context->handler = handler;
     context->is_input = is_input ? 1 : 0;
     context->in = apr_brigade_create(pool, f->c->bucket_alloc);
-    context->out = apr_brigade_create(pool, f->c->bucket_alloc);
+    return context;
+}
+
+/* The same, as f's own. */
+static mp_filter_context *new_own_context(ap_filter_t *f, const mp_handler *handler, int is_input)
+{
+    mp_filter_context *context = new_context(f, handler, is_input);
+
+    context->out = apr_brigade_create(context->pool, f->c->bucket_alloc);
     f->ctx = context;
     return context;
 }
@@ -76,16 +85,13 @@ mp_filter_context *mp_filter_context_of(ap_filter_t *f, int is_input)
                       f->frec->name, is_input ? "Input" : "Output");
         return NULL;
     }
-    return new_context(f, handler, is_input);
+    return new_own_context(f, handler, is_input);
 }
 
 mp_filter_context *mp_filter_context_new_block(ap_filter_t *f, const mp_handler *handler)
 {
-    void *kept = f->ctx; /* mod_include's */
     mp_filter_context *context = new_context(f, handler, 0);
 
-    f->ctx = kept;
-    context->is_ssi = 1;
     context->at_end = 1;
     return context;
 }
@@ -94,7 +100,7 @@ void mp_filter_add_own(request_rec *r, const mp_own_filter *own, int is_input)
 {
     ap_filter_t *f = is_input ? ap_add_input_filter(OWN_NAME, NULL, r, r->connection)
                               : ap_add_output_filter(OWN_NAME, NULL, r, r->connection);
-    mp_filter_context *context = new_context(f, &own->handler, is_input);
+    mp_filter_context *context = new_own_context(f, &own->handler, is_input);
 
     context->interp = own->interp;
     context->is_own = 1;
@@ -106,12 +112,30 @@ void mp_filters_register(void)
     ap_register_output_filter(OWN_NAME, mp_filter_output, NULL, AP_FTYPE_RESOURCE);
 }
 
+static ap_filter_func includes; /* mod_include's */
+
+void mp_filters_find_includes(void)
+{
+    const ap_filter_rec_t *filter = ap_get_output_filter_handle("INCLUDES");
+
+    includes.out_func = filter ? filter->filter_func.out_func : NULL;
+}
+
+static int may_run_python(const ap_filter_rec_t *filter)
+{
+    /* Of mod_filter's, which stand in for others, only some tell for which. */
+    if (filter && filter->providers) {
+        return ap_cstr_casecmpn(filter->name, BY_TYPE, sizeof(BY_TYPE) - 1) ||
+               may_run_python(ap_get_output_filter_handle(filter->name + sizeof(BY_TYPE) - 1));
+    }
+    return filter && (filter->filter_func.out_func == mp_filter_output ||
+                      filter->filter_func.out_func == includes.out_func);
+}
+
 int mp_filters_on(const request_rec *r)
 {
-    /* Those of content: Python's, mod_include's with its #python, mod_filter's that stands in
-     * for either. */
     for (const ap_filter_t *f = r->output_filters; f && f->r; f = f->next) {
-        if (f->frec->ftype < AP_FTYPE_CONTENT_SET) {
+        if (may_run_python(f->frec)) {
             return 1;
         }
     }
@@ -356,7 +380,7 @@ apr_status_t mp_filter_close(mp_filter_context *context)
         return APR_SUCCESS;
     }
     context->closed = 1;
-    if (context->r && !context->is_ssi) {
+    if (context->r && !context->ssi_block) {
         mp_filter_append(context, apr_bucket_eos_create(context->c->bucket_alloc));
     }
     return mp_filter_forward(context);

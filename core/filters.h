@@ -44,7 +44,6 @@ typedef struct mp_filter_context {
     const mp_ssi_block *ssi_block; /* while it is run, or NULL */
     unsigned is_input : 1;
     unsigned is_own : 1;     /* of req.register_*_filter() */
-    unsigned is_ssi : 1;     /* of blocks: f is mod_include's */
     unsigned was_called : 1; /* something came through it */
     unsigned holds : 1;      /* readline() keeps something for the next read */
     unsigned is_running : 1; /* the handler is being called */
@@ -121,6 +120,9 @@ apr_status_t mp_filter_input(ap_filter_t *f, apr_bucket_brigade *brigade, ap_inp
 
 /* Puts a filter of req.register_*_filter() in the way of r's input or output. */
 void mp_filter_add_own(request_rec *r, const mp_own_filter *own, int is_input);
+
+/* Notes where mod_include's filter is, if it is loaded: its pages may run Python. */
+void mp_filters_find_includes(void);
 
 /* Whether a filter that may run Python is in the way of r's output or input. */
 int mp_filters_on(const request_rec *r);

@@ -217,6 +217,32 @@ static PyObject *stat_file(PyObject *module, PyObject *args)
     return result;
 }
 
+PyDoc_STRVAR(stamp_doc, "_stamp(path, /)\n--\n\n\
+What tells one version of a file from another: a tuple of the nanoseconds of its last change,\n\
+bytes, and inode number. None if it cannot be looked at.");
+
+static PyObject *stamp(PyObject *module, PyObject *path)
+{
+    PyObject *name;
+    mp_released released;
+    struct stat status;
+    int result;
+
+    if (!PyUnicode_FSConverter(path, &name)) {
+        return NULL;
+    }
+    mp_interp_release(&released);
+    result = stat(PyBytes_AS_STRING(name), &status);
+    mp_interp_reacquire(&released);
+    Py_DECREF(name);
+    if (result != 0) {
+        Py_RETURN_NONE;
+    }
+    return Py_BuildValue("(LLL)",
+                         (long long)status.st_mtim.tv_sec * 1000000000 + status.st_mtim.tv_nsec,
+                         (long long)status.st_size, (long long)status.st_ino);
+}
+
 PyMethodDef mp_apache_functions[] = {
     {"log_error", (PyCFunction)(void (*)(void))log_error, METH_VARARGS | METH_KEYWORDS,
      log_error_doc},
@@ -235,5 +261,6 @@ PyMethodDef mp_apache_functions[] = {
     {"_global_unlock", (PyCFunction)(void (*)(void))mp_py_global_unlock, METH_FASTCALL,
      mp_py_global_unlock_doc},
     {"stat", stat_file, METH_VARARGS, stat_doc},
+    {"_stamp", stamp, METH_O, stamp_doc},
     {NULL},
 };

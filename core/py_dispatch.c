@@ -365,13 +365,14 @@ static void end_early_phase(request_rec *r, int status, mp_body_out *out)
     }
 }
 
-/* What was written goes on its way, or is forgotten if the phase failed. */
+/* What was written goes on its way, or is forgotten where Apache answers with a page of its own. */
 static int pass_output(request_rec *r, mp_phase phase, int status, mp_body_out *out)
 {
     if (out->early) {
         end_early_phase(r, status, out);
     }
-    if (ap_is_HTTP_ERROR(status)) {
+    if (ap_is_HTTP_ERROR(status) || ap_is_HTTP_REDIRECT(status)) {
+        give_location(r, status);
         mp_body_discard(out);
         if (r->status_line && atoi(r->status_line) != status) {
             r->status_line = NULL; /* that of the response that failed: no title of an error page */
@@ -384,7 +385,6 @@ static int pass_output(request_rec *r, mp_phase phase, int status, mp_body_out *
         }
         return status;
     }
-    give_location(r, status);
     mp_body_pass(r, out, status == DONE || (phase == MP_PHASE_CONTENT && status == OK));
     return status;
 }

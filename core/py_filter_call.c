@@ -115,7 +115,7 @@ static PyObject *block_handler(const mp_filter_context *context)
 
 static PyObject *make_handler(const mp_filter_context *context)
 {
-    if (context->is_ssi) {
+    if (context->ssi_block) {
         return block_handler(context);
     }
     return context->is_own ? own_handler(context) : configured_handler(context);
@@ -128,20 +128,18 @@ static mp_filter *wrapper_of(mp_filter_context *context)
     mp_filter *filter = context->wrapper;
     PyObject *handler;
 
-    if (filter && !context->is_ssi) {
+    if (filter && filter->handler && !context->ssi_block) {
         return filter;
     }
-    if (!(handler = make_handler(context))) {
-        return NULL;
-    }
     if (!filter) {
-        filter = (mp_filter *)mp_filter_new(context->interp, context);
-        if (!filter) {
-            Py_DECREF(handler);
+        if (!(filter = (mp_filter *)mp_filter_new(context->interp, context))) {
             return NULL;
         }
         context->wrapper = filter;
         drop_later(context);
+    }
+    if (!(handler = make_handler(context))) {
+        return NULL;
     }
     Py_XSETREF(filter->handler, handler);
     return filter;
@@ -156,7 +154,7 @@ static const mp_dir_config *config_of(const mp_filter_context *context)
 /* What is being called, for messages. */
 static const char *kind_of(const mp_filter_context *context)
 {
-    if (context->is_ssi) {
+    if (context->ssi_block) {
         return context->handler->text;
     }
     return context->is_input ? "PythonInputFilter" : "PythonOutputFilter";

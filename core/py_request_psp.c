@@ -28,10 +28,11 @@ static int gather(mp_request *self, PyObject *value, PyObject *text)
     Py_ssize_t size, text_size = 0;
     const char *utf8 = PyUnicode_AsUTF8AndSize(value, &size);
     const char *text_utf8 = utf8 && text ? PyUnicode_AsUTF8AndSize(text, &text_size) : NULL;
-    int is_own = has_own_write(self);
     request_rec *r;
+    int is_own;
 
-    if (!utf8 || (text && !text_utf8) || is_own < 0 || !(r = mp_request_record(self))) {
+    if (!utf8 || (text && !text_utf8) || (is_own = has_own_write(self)) < 0 ||
+        !(r = mp_request_record(self))) {
         return -1;
     }
     if (is_own || out->has_limit || !mp_body_fits(r, out, (apr_size_t)(size + text_size))) {
@@ -45,11 +46,11 @@ static int gather(mp_request *self, PyObject *value, PyObject *text)
 }
 
 PyDoc_STRVAR(write_piece_doc, "_write_piece($self, value, text='', /)\n--\n\n\
-write(str(value) + text, 0)");
+write(str(value) + text, 0); a text of None says that value is text itself.");
 
 static PyObject *request_write_piece(PyObject *op, PyObject *const *args, Py_ssize_t count)
 {
-    PyObject *text = count == 2 ? args[1] : NULL;
+    PyObject *text = count == 2 && args[1] != Py_None ? args[1] : NULL;
     PyObject *value, *result = NULL;
     int gathered;
 

@@ -40,21 +40,24 @@ static void show_error(include_ctx_t *ctx, ap_filter_t *f, apr_bucket_brigade *o
 static int call(mp_filter_context *context)
 {
     request_rec *r = context->r;
-    mp_request_context *request = mp_request_context_of(r);
+    mp_body_out *body = &mp_request_context_of(r)->out;
+    mp_body_out kept = *body;
     ap_filter_t *filters = r->output_filters;
     int eos_sent = r->eos_sent;
-    apr_bucket_brigade *brigade = request->out.brigade;
-    apr_size_t gathered = request->out.gathered;
     int result;
 
     r->output_filters = context->f->next;
     r->eos_sent = 0;
-    request->out.brigade = context->out;
-    request->out.gathered = 0;
+    *body = (mp_body_out){.brigade = context->out, .failed = kept.failed};
     result = mp_call_filter(context);
-    request->out.gathered = gathered;
-    request->out.brigade = brigade;
+    kept.failed = body->failed;
+    *body = kept;
+    if (r->eos_sent) { /* by an internal redirect: nothing may follow */
+        apr_brigade_cleanup(context->out);
+        context->rv = AP_FILTER_ERROR;
+    }
     r->eos_sent |= eos_sent;
+    context->f->next = r->output_filters; /* with those that the block has added */
     r->output_filters = filters;
     return result;
 }
@@ -137,6 +140,7 @@ static int register_directive(apr_pool_t *pconf, apr_pool_t *plog, apr_pool_t *p
         APR_RETRIEVE_OPTIONAL_FN(ap_register_include_handler);
 
     get_attribute = APR_RETRIEVE_OPTIONAL_FN(ap_ssi_get_tag_and_value);
+    mp_filters_find_includes();
     if (register_handler && get_attribute) {
         register_handler(apr_pstrdup(pconf, "python"), handle_python);
     }

@@ -143,6 +143,7 @@ class _Reader:
         self.findings: list[Finding] = []
         self.root = root
         self._variables = variables
+        self._is_too_deep = False
 
     def file(self, path: Path, sections: tuple[Section, ...], depth: int) -> None:
         """Read a file, which stands within these sections."""
@@ -186,7 +187,10 @@ class _Reader:
 
     def _include(self, directive: Directive, depth: int) -> None:
         pattern = str(self.root / directive.arguments[0])
+        if self._is_too_deep:
+            return  # a file that includes itself twice would be read a million times
         if depth >= MAX_DEPTH:
+            self._is_too_deep = True
             self._find(
                 directive.file,
                 directive.line,

@@ -155,6 +155,7 @@ def examine(path: Path, account: readable.Account | None = None, is_trying: bool
     Raises:
         KukulkanError: There is no such file or directory, or nothing in it.
     """
+    path = path.absolute()
     files = [path / name for name in _NAMES] if path.is_dir() else [path]
     file = next((file for file in files if file.is_file()), None)
     if file is not None:

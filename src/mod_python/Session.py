@@ -271,8 +271,10 @@ class BaseSession(dict[Any, Any]):
         server = self._req.server
         for _ in range(_ATTEMPTS):
             if _apache._global_trylock(server, self._sid):
-                self.lock()
-                _apache._global_unlock(server, self._sid)
+                try:
+                    self.lock()
+                finally:
+                    _apache._global_unlock(server, self._sid)
                 return
             self._sid = secrets.token_hex(16)
         self.lock()

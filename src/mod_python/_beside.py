@@ -10,7 +10,6 @@ import importlib
 import importlib.util
 import os
 import sys
-from importlib.machinery import PathFinder
 from types import ModuleType
 
 __all__ = ["load"]
@@ -29,10 +28,8 @@ def load(name: str) -> ModuleType:
     own_name = f"mod_python._beside.{name}"
     if own_name in sys.modules:
         return sys.modules[own_name]
-    found = PathFinder.find_spec(name, [_DIRECTORY])
-    spec = None
-    if found and found.has_location and not found.submodule_search_locations:
-        spec = importlib.util.spec_from_file_location(own_name, found.origin)
+    file = os.path.join(_DIRECTORY, f"{name}.py")
+    spec = importlib.util.spec_from_file_location(own_name, file) if os.path.isfile(file) else None
     if spec is None or spec.loader is None:
         return importlib.import_module(name)
     module = sys.modules[own_name] = importlib.util.module_from_spec(spec)

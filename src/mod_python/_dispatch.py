@@ -378,7 +378,7 @@ def run_filter(
         if function is not None:
             function(filter)
     except BaseException as error:
-        if isinstance(error, OSError) and filter._neighbour_failed:
+        if isinstance(error, OSError) and (filter._neighbour_failed or filter.connection.aborted):
             return ""  # the client has gone, or what is behind it: not this handler's fault
         shown = _errors.report_filter(filter, handler, error, function is not None)
         return shown if flags & FLAG_DEBUG else ""

@@ -44,8 +44,8 @@ class Origin(NamedTuple):
     shift: int
 
 
-#: What tells one version of a file from another: microseconds, bytes, inode number; as
-#: req._file_stamp() has it.
+#: What tells one version of a file from another: nanoseconds, bytes, inode number; as
+#: _apache._stamp() has it.
 Stamp = tuple[int, int, int]
 
 
@@ -105,7 +105,7 @@ def parse_text(text: str, dir: str | None = None) -> Page:
 
 def stamp_of(status: os.stat_result) -> Stamp:
     """The version of a file."""
-    return (status.st_mtime_ns // 1000, status.st_size, status.st_ino)
+    return (status.st_mtime_ns, status.st_size, status.st_ino)
 
 
 def _source_of(page: Page) -> str:

@@ -1,10 +1,10 @@
 """PSP pages, compiled: code objects whose lines are those of the page, and a cache of them."""
 
 import ast
-import os
 import re
 import sys
 import threading
+from collections.abc import Callable
 from types import CodeType, FunctionType, TracebackType
 from typing import Any, Generic, NamedTuple, TypeVar
 
@@ -80,31 +80,41 @@ def execute(compiled: Compiled, scope: dict[str, Any]) -> None:
         BaseException: What the page raises.
     """
     req = scope["req"]
-    if isinstance(req, _apache.mp_request):
+    if isinstance(req, _apache.mp_request) and "str" not in scope:
         scope[WRITER] = req._write_piece
-    else:  # it only looks like one
-        scope[WRITER] = lambda value, text="": req.write(str(value) + text, 0)
+    else:  # it only looks like one, or the page has another str()
+        scope[WRITER] = _writer(req, scope.get("str", str))
     exec(compiled.code, scope)
 
 
+def _writer(req: Any, as_text: Callable[[object], str]) -> Callable[..., None]:
+    """What req._write_piece() does, for another request or str()."""
+
+    def write(value: Any, text: str | None = "") -> None:
+        req.write(value if text is None else as_text(value) + text, 0)
+
+    return write
+
+
 def _is_writer_known(tree: ast.Module) -> bool:
-    """Whether `req` is what the page is run with, everywhere in it."""
+    """Whether `req` is what the page is run with, and `str` Python's, everywhere in it."""
     for node in ast.walk(tree):
         match node:
-            case ast.Name(("req" | "exec" | "globals" | "locals" | "vars") as name, context):
-                if name != "req" or not isinstance(context, ast.Load):
-                    return False
+            case ast.Name("eval" | "exec" | "globals" | "locals" | "vars"):
+                return False
+            case ast.Name("req" | "str", ast.Store() | ast.Del()) | ast.alias(asname="req" | "str"):
+                return False
+            case ast.alias(name) if name == "*" or name.partition(".")[0] in ("req", "str"):
+                return False
             case (
-                ast.arg("req")
-                | ast.alias(asname="req")
-                | ast.alias("req" | "*")
-                | ast.ExceptHandler(name="req")
-                | ast.MatchAs(name="req")
-                | ast.MatchStar("req")
-                | ast.MatchMapping(rest="req")
-                | ast.FunctionDef("req")
-                | ast.AsyncFunctionDef("req")
-                | ast.ClassDef("req")
+                ast.arg("req" | "str")
+                | ast.ExceptHandler(name="req" | "str")
+                | ast.MatchAs(name="req" | "str")
+                | ast.MatchStar("req" | "str")
+                | ast.MatchMapping(rest="req" | "str")
+                | ast.FunctionDef("req" | "str")
+                | ast.AsyncFunctionDef("req" | "str")
+                | ast.ClassDef("req" | "str")
             ):
                 return False
     return True
@@ -115,16 +125,18 @@ def _use_writer(node: ast.Call) -> None:
     match node:
         case ast.Call(
             ast.Attribute(ast.Name("req"), "write"),
-            [ast.Call(ast.Name("str"), [value], []), ast.Constant()],
+            [ast.Call(ast.Name("str"), [value], []), ast.Constant(0)],
         ):
             arguments = [value]
-        case ast.Call(ast.Attribute(ast.Name("req"), "write"), [ast.Constant(str()) as text, ast.Constant()]):
-            arguments = [text]
+        case ast.Call(
+            ast.Attribute(ast.Name("req"), "write"), [ast.Constant(str()) as text, ast.Constant(0)]
+        ):
+            arguments = [text, ast.copy_location(ast.Constant(None), text)]
         case ast.Call(
             ast.Attribute(ast.Name("req"), "write"),
             [
                 ast.BinOp(ast.Call(ast.Name("str"), [value], []), ast.Add(), ast.Constant(str()) as text),
-                ast.Constant(),
+                ast.Constant(0),
             ],
         ):
             arguments = [value, text]
@@ -315,12 +327,12 @@ class FileCache(HitsCache[_T]):
 
     def __getitem__(self, key: str) -> _T:
         value = super().__getitem__(key)
-        if self._stamps.get(key) != _stamp_of(key):
+        if self._stamps.get(key) != _apache._stamp(key):
             raise KeyError(key)
         return value
 
     def __setitem__(self, key: str, value: _T) -> None:
-        stamp = _stamp_of(key)
+        stamp = _apache._stamp(key)
         super().__setitem__(key, value)
         with self._lock:
             self._stamps[key] = stamp
@@ -328,23 +340,12 @@ class FileCache(HitsCache[_T]):
                 self._stamps = {key: self._stamps[key] for key in self._values if key in self._stamps}
 
 
-def _stamp_of(file: str) -> _psp.Stamp | None:
-    try:
-        return _psp.stamp_of(os.stat(file))
-    except OSError:
-        return None
-
-
 _files: HitsCache[Compiled] = HitsCache()
 _strings: HitsCache[Compiled] = HitsCache()
 
 
-def from_file(file: str, stamp: _psp.Stamp | None = None) -> Compiled:
-    """The code of the page in a file.
-
-    Args:
-        file: Its absolute name.
-        stamp: Its version, if that is known.
+def from_file(file: str) -> Compiled:
+    """The code of the page in a file, of which the absolute name is given.
 
     Raises:
         OSError: It cannot be read.
@@ -355,18 +356,14 @@ def from_file(file: str, stamp: _psp.Stamp | None = None) -> Compiled:
     except KeyError:
         pass
     else:
-        if _is_current(compiled, stamp):
+        if _is_current(compiled):
             return compiled
     compiled = _files[file] = compile_page(_psp.parse_file(file))
     return compiled
 
 
-def _is_current(compiled: Compiled, stamp: _psp.Stamp | None) -> bool:
-    files = compiled.files
-    name, known = files[0]
-    if (stamp or _stamp_of(name)) != known:
-        return False
-    return len(files) == 1 or all(_stamp_of(name) == known for name, known in files[1:])
+def _is_current(compiled: Compiled) -> bool:
+    return all(_apache._stamp(name) == stamp for name, stamp in compiled.files)
 
 
 def from_string(text: str, directory: str | None) -> Compiled:

@@ -5,12 +5,13 @@ A file of a handler's directory, which is no package, has `__mp_info__` and
 fill it before its code runs.
 """
 
-import os
 import sys
 from collections.abc import Callable
 from importlib.machinery import ModuleSpec, SourceFileLoader
 from types import CodeType, ModuleType
 from typing import Any
+
+import _apache
 
 from mod_python import _scope
 from mod_python._errors import describe
@@ -173,13 +174,8 @@ def is_half_done(module: object) -> bool:
     return getattr(getattr(module, "__spec__", None), "_initializing", False) is True
 
 
-def stamp_of(path: str) -> Stamp | None:
-    """The version of a file; None if it cannot be looked at."""
-    try:
-        status = os.stat(path)
-    except OSError:
-        return None
-    return (status.st_mtime_ns, status.st_size, status.st_ino)
+#: The version of a file; None if it cannot be looked at.
+stamp_of: Callable[[str], Stamp | None] = _apache._stamp
 
 
 def file_of(module: ModuleType) -> str | None:

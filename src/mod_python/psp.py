@@ -81,13 +81,11 @@ class PSP:
             self._compiled = _psp_code.from_string(string, self.directory)
             return
         own = req.filename or ""
-        stamp = None
         if filename is None or filename == own:
             self.filename = own
-            stamp = req._file_stamp() if isinstance(req, _apache.mp_request) else None
         else:
             self.filename = os.path.join(os.path.dirname(own), filename)
-        self._compiled = _psp_code.from_file(self.filename, stamp)
+        self._compiled = _psp_code.from_file(self.filename)
 
     @property
     def directory(self) -> str:

@@ -122,15 +122,53 @@ filter.write('i')
 
 
 def test_redirect_in_a_block(ssi):
-    """An internal redirect amid a page answers within it; the server goes on."""
+    """An internal redirect amid a page ends it: what followed would be taken for the next response."""
     site = ssi.site(HTACCESS, {"other.html": "other"})
-    site.write(
-        "page.shtml", f"a<!--#python exec=\"filter.req.internal_redirect('{site.prefix}other.html')\" -->b"
-    )
+    code = f"filter.write('x'); filter.req.internal_redirect('{site.prefix}other.html'); filter.write('y')"
+    site.write("page.shtml", f'aaaa<!--#python exec="{code}" -->bbbb<!--#python eval="1" -->')
     with site.connect() as connection:
-        connection.send(f"GET {site.prefix}page.shtml HTTP/1.0\r\nHost: x\r\n\r\n".encode())
-        assert b"other" in connection.read_all()
-    assert site.get("other.html").text == "other"
+        request = f"GET {site.prefix}page.shtml HTTP/1.1\r\nHost: x\r\n\r\n"
+        last = f"GET {site.prefix}other.html HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n"
+        connection.send((request + last).encode())
+        data = connection.read_all()
+    assert b"bbbb" not in data and b"y" not in data.rpartition(b"\r\n\r\n")[2]
+    first, _, second = data.rpartition(b"HTTP/1.1 200 OK\r\n")
+    assert first.endswith((b"other", b"0\r\n\r\n")) and second.endswith(b"other")
+
+
+def test_filter_that_a_block_adds(ssi):
+    """It sees the rest of the page, and its end."""
+    code = """
+        from mod_python import apache
+        def upper(filter):
+            filter.kept = getattr(filter, "kept", b"")
+            while data := filter.read():
+                filter.kept += data
+            if data is None:
+                filter.write(filter.kept.upper())
+                filter.close()
+        """
+    add = "r = filter.req; r.register_output_filter('UP', 'up::upper', '%s'); r.add_output_filter('UP')"
+    site = ssi.site(HTACCESS, {"up.py": code})
+    site.write("page.shtml", f'a<!--#python exec="{add % site.directory}" -->b<!--#python eval="\'c\'" -->d')
+    assert site.get("page.shtml").text.lower() == "abcd"
+    assert site.get("page.shtml").text.endswith("BCD")
+
+
+def test_block_in_what_a_wsgi_application_sends(ssi):
+    """The length that it has announced is for what it writes itself."""
+    code = """
+        def application(environ, start_response):
+            body = b"<<!--#python exec='filter.req.write(\\"z\\" * 100)' -->>"
+            start_response("200 OK", [("Content-Type", "text/html"), ("Content-Length", str(len(body)))])
+            return [body[:20], body[20:]]
+        """
+    htaccess = (
+        "Options +Includes\nSetHandler mod_python\nPythonHandler mod_python.wsgi\n"
+        "PythonOption mod_python.wsgi.application app\nSetOutputFilter INCLUDES\n"
+    )
+    site = ssi.site(htaccess, {"app.py": code})
+    assert site.get("x").text == "<" + "z" * 100 + ">"
 
 
 def test_blocks_share_their_globals(ssi):
@@ -179,11 +217,15 @@ def test_output_of_a_handler(ssi):
     assert site.get("x").text == "<eggs>"
 
 
-@pytest.mark.parametrize("by_type", [False, True])
-def test_output_of_a_handler_by_configuration(httpd, by_type):
+DECLARED = "FilterDeclare PAGES CONTENT_SET\nFilterProvider PAGES INCLUDES true\nFilterChain PAGES"
+
+
+@pytest.mark.parametrize(
+    "how", ["SetOutputFilter INCLUDES", "AddOutputFilterByType INCLUDES text/html", DECLARED]
+)
+def test_output_of_a_handler_by_configuration(httpd, how):
     """The same with the filter configured, also through mod_filter."""
     server = httpd("# with both", modules=("include", "filter"))
-    how = "AddOutputFilterByType INCLUDES text/html" if by_type else "SetOutputFilter INCLUDES"
     code = """
         from mod_python import apache
         def handler(req):
@@ -349,9 +391,10 @@ def test_timeout(httpd):
     site.expect_log("KK0190: filter INCLUDES: #python exec: .*RequestTimeout")
 
 
-def test_client_that_leaves(ssi):
+@pytest.mark.parametrize("writer", ["filter", "filter.req"])
+def test_client_that_leaves(ssi, writer):
     """A block that writes to nobody is told so; that is no error."""
-    text = "<!--#python exec=\"while True: filter.write(b'x' * 100000)\" -->"
+    text = f"<!--#python exec=\"while True: {writer}.write(b'x' * 100000)\" -->"
     site = ssi.site(HTACCESS, {"page.shtml": text})
     with site.connect() as connection:
         connection.send(f"GET {site.prefix}page.shtml HTTP/1.1\r\nHost: x\r\n\r\n".encode())

@@ -99,7 +99,7 @@ def test_server_return(httpd, expression, status, text):
     assert text is None or answer.text == text
 
 
-@pytest.mark.parametrize("status", [418, 299, 425, 520])
+@pytest.mark.parametrize("status", [418, 299, 399, 425, 520])
 @pytest.mark.parametrize(
     "how", ["return status", "raise apache.SERVER_RETURN(status)", "req.status = status; return 0"]
 )

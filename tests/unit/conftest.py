@@ -2,6 +2,7 @@
 stand-in for the extension module that exists inside httpd only."""
 
 import importlib
+import os
 import sys
 import textwrap
 from collections.abc import Callable, Iterator
@@ -11,6 +12,14 @@ from types import ModuleType, SimpleNamespace
 import pytest
 
 OURS = ("_apache", "mod_python")
+
+
+def stamp(path: str) -> tuple[int, int, int] | None:
+    try:
+        status = os.stat(path)
+    except OSError:
+        return None
+    return status.st_mtime_ns, status.st_size, status.st_ino
 
 
 def stand_in() -> ModuleType:
@@ -27,6 +36,7 @@ def stand_in() -> ModuleType:
         "logged": logged,
         "_current_request": lambda: None,
         "_main_server": lambda: SimpleNamespace(get_config=dict, get_options=dict),
+        "_stamp": stamp,
         "_log": lambda message, level: logged.append((message, level)),
         "_password_validate": lambda password, hash: hash == b"{SHA}" + password[::-1],
     }

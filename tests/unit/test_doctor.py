@@ -439,3 +439,11 @@ def test_absent_path(capsys, tmp_path):
 def test_examples():
     """Nothing is wrong with the project's own."""
     assert doctor.examine(Path(__file__).parents[2] / "examples", is_trying=False) == []
+
+
+def test_relative_path(write, monkeypatch, tmp_path):
+    """What is asked for by a relative path is examined as by its absolute one."""
+    write("site/page.psp", '<%@ include file="part.inc"%>')
+    write("site/part.inc", "spam")
+    monkeypatch.chdir(tmp_path)
+    assert examine(Path("site")) == examine(tmp_path / "site") == []

@@ -65,6 +65,13 @@ def test_includes_that_fail(write, text, what):
     assert any(what in each.what for each in findings) and found[-1].name == "user"
 
 
+def test_file_that_includes_itself_twice(write):
+    """It is read a few times, not a million times, and told once."""
+    text = "Include httpd.conf\nInclude httpd.conf\nUser x\n"
+    found, findings, _ = directives.read(write("httpd.conf", text), {})
+    assert len(findings) == 1 and len(found) < 100
+
+
 def test_load_module(write, monkeypatch, tmp_path):
     """The old module, ours twice, mod_wsgi beside it, and one of another environment."""
     own = write("own/mod_python/mod_python.so", "")
