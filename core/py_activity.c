@@ -172,8 +172,11 @@ void mp_activity_begin(mp_activity *activity, mp_interp *interp, conn_rec *c, re
     mp_conn_context *conn = mp_conn_context_of(c);
 
     activity->conn = conn;
-    mp_watch_suspend();
+    int is_watched = mp_watch_suspend();
     mp_interp_enter(interp, r, &activity->attachment);
+    if (is_watched) {
+        mp_watch_take_back(interp);
+    }
     activity->before = atomic_load_explicit(&conn->active, memory_order_relaxed);
     activity->blocked = atomic_load_explicit(&conn->blocked, memory_order_relaxed);
     atomic_store(&conn->active, interp);

@@ -234,6 +234,14 @@ void mp_interp_raise_in(const mp_interp_thread *thread, PyObject *exception)
     PyThreadState_SetAsyncExc(thread->ident, exception);
 }
 
+int mp_interp_take_back(const mp_interp_thread *thread)
+{
+    int is_pending = thread->state->async_exc != NULL;
+
+    mp_interp_raise_in(thread, NULL);
+    return is_pending;
+}
+
 PyObject *mp_interp_frame_of(const mp_interp_thread *thread)
 {
     /* A collection would run code, and let the thread go on. */
@@ -244,6 +252,17 @@ PyObject *mp_interp_frame_of(const mp_interp_thread *thread)
         PyGC_Enable();
     }
     return (PyObject *)frame;
+}
+
+PyObject *mp_interp_file_of(const mp_interp_thread *thread)
+{
+    PyFrameObject *frame = (PyFrameObject *)mp_interp_frame_of(thread);
+    PyCodeObject *code = frame ? PyFrame_GetCode(frame) : NULL;
+    PyObject *file = code ? Py_NewRef(code->co_filename) : NULL;
+
+    Py_XDECREF(frame); /* the thread has another reference to it, and to what follows */
+    Py_XDECREF(code);
+    return file;
 }
 
 /* Interpreters */

@@ -83,12 +83,18 @@ typedef struct {
 /* The calling thread. Holds. */
 mp_interp_thread mp_interp_this_thread(void);
 
-/* Has an exception (a type) raised in thread as soon as it runs Python code; NULL: takes
- * back what has not been raised yet. Holds, as below, the interpreter of thread. */
+/* Has an exception (a type) raised in thread as soon as it runs Python code. Holds, as
+ * below, the interpreter of thread. */
 void mp_interp_raise_in(const mp_interp_thread *thread, PyObject *exception);
+
+/* Takes back what has not been raised yet. Whether there was something. */
+int mp_interp_take_back(const mp_interp_thread *thread);
 
 /* What thread executes: a new reference to its frame, or NULL without an exception. */
 PyObject *mp_interp_frame_of(const mp_interp_thread *thread);
+
+/* The file of the code that it executes; the same. */
+PyObject *mp_interp_file_of(const mp_interp_thread *thread);
 
 const char *mp_interp_name(const mp_interp *interp);
 

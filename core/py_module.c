@@ -156,6 +156,7 @@ static int apache_exec(PyObject *module)
     DO(state->dispatch_report_timeout)                  \
     DO(state->dispatch_describe_stack)                  \
     DO(state->request_timeout)                          \
+    DO(state->delicate_files)                           \
     DO(state->dispatch_names)                           \
     DO(state->name_path)                                \
     DO(state->name_direct)                              \

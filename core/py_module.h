@@ -42,6 +42,7 @@ typedef struct {
     PyObject *dispatch_report_timeout;
     PyObject *dispatch_describe_stack;
     PyObject *request_timeout; /* the exception */
+    PyObject *delicate_files;  /* where it is not raised: a dict */
     /* Its dict, where "_path" is the PythonPath that sys.path is of. */
     PyObject *dispatch_names;
     /* Interned: "_path", and "direct" of a Handler. */

@@ -58,6 +58,7 @@ static int take_functions(PyObject *dispatch, mp_state *state)
         {"report_timeout", &state->dispatch_report_timeout},
         {"describe_stack", &state->dispatch_describe_stack},
         {"RequestTimeout", &state->request_timeout},
+        {"DELICATE_FILES", &state->delicate_files},
     };
 
     for (size_t i = 0; i < Py_ARRAY_LENGTH(functions); i++) {

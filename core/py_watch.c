@@ -21,6 +21,9 @@ APLOG_USE_MODULE(python);
  * time between two exceptions. */
 #define GRACE apr_time_from_sec(1)
 
+/* How long it is postponed at a time. */
+#define PAUSE apr_time_from_msec(10)
+
 /* A thread that raises what is due in one interpreter. */
 typedef struct mp_raiser {
     mp_interp *interp;
@@ -108,15 +111,37 @@ static mp_watch *find_due(const mp_interp *interp, apr_time_t time)
     return NULL;
 }
 
+/* Whether an exception would come where it must not, as _delicate.py has it. It comes where
+ * the thread is now: a thread does not let go of a GIL but where it can be interrupted, or in
+ * C code, and looks for exceptions when that returns. Under the mutex. Holds the interpreter. */
+static int is_delicate(const mp_watch *watch, apr_time_t time)
+{
+    PyObject *file = mp_interp_file_of(&watch->thread);
+    PyObject *kind =
+        file ? PyDict_GetItem(mp_interp_state(watch->interp)->delicate_files, file) : NULL;
+
+    Py_XDECREF(file);
+    return kind && (kind == Py_True || time - watch->due_since < GRACE);
+}
+
 /* Under the mutex. Holds the interpreter. */
 static void raise_in(mp_watch *watch, apr_time_t time)
 {
-    mp_interp_raise_in(&watch->thread, mp_interp_state(watch->interp)->request_timeout);
-    watch->raise_at = time + (watch->timeout > GRACE ? watch->timeout : GRACE);
-    if (!watch->is_raised) {
-        watch->is_raised = 1;
+    if (watch->due_since == NEVER) {
+        watch->due_since = time;
+    }
+    if (!watch->is_told) {
+        watch->is_told = 1;
         watch->report_at = time + GRACE;
     }
+    if (is_delicate(watch, time)) {
+        watch->raise_at = time + PAUSE;
+        return;
+    }
+    mp_interp_raise_in(&watch->thread, mp_interp_state(watch->interp)->request_timeout);
+    watch->raise_at = time + (watch->timeout > GRACE ? watch->timeout : GRACE);
+    watch->due_since = NEVER;
+    watch->is_raised = 1;
 }
 
 static void forget_raiser(mp_raiser *raiser)
@@ -305,8 +330,11 @@ void mp_watch_begin(mp_watch *watch, mp_interp *interp, const request_rec *r, co
     watch->timeout = timeout;
     watch->raise_at = timeout > 0 ? now() + timeout : NEVER;
     watch->report_at = NEVER;
+    watch->due_since = NEVER;
     watch->suspended = 0;
+    watch->is_told = 0;
     watch->is_raised = 0;
+    watch->is_owed = 0;
     pthread_mutex_lock(&process.mutex);
     if (watch->outer && watch->outer->raise_at < watch->raise_at) {
         watch->timeout = watch->outer->timeout;
@@ -337,7 +365,7 @@ int mp_watch_end(mp_watch *watch)
     }
     pthread_mutex_unlock(&process.mutex);
     if (watch->is_raised) {
-        mp_interp_raise_in(&watch->thread, NULL); /* if it has not hit yet */
+        mp_interp_take_back(&watch->thread); /* if it has not hit yet */
     }
     return watch->is_raised;
 }
@@ -353,13 +381,27 @@ PyObject *mp_watch_report(const mp_interp *interp, PyObject *subject, PyObject *
                                  mp_take_exception());
 }
 
-void mp_watch_suspend(void)
+int mp_watch_suspend(void)
 {
-    if (innermost) {
-        mp_fork_end(); /* as in mp_watch_end() */
-        pthread_mutex_lock(&process.mutex);
-        innermost->suspended++;
-        pthread_mutex_unlock(&process.mutex);
+    if (!innermost) {
+        return 0;
+    }
+    mp_fork_end(); /* as in mp_watch_end() */
+    pthread_mutex_lock(&process.mutex);
+    innermost->suspended++;
+    pthread_mutex_unlock(&process.mutex);
+    return 1;
+}
+
+void mp_watch_take_back(const mp_interp *interp)
+{
+    mp_watch *watch = innermost;
+
+    while (watch && !(watch->interp == interp && watch->is_raised)) {
+        watch = watch->outer;
+    }
+    if (watch && mp_interp_take_back(&watch->thread)) {
+        watch->is_owed = 1;
     }
 }
 
@@ -368,6 +410,10 @@ void mp_watch_resume(void)
     if (innermost) {
         pthread_mutex_lock(&process.mutex);
         innermost->suspended--;
+        if (innermost->is_owed) {
+            innermost->is_owed = 0;
+            innermost->raise_at = now();
+        }
         if (innermost->report_at != NEVER) {
             innermost->report_at = now() + GRACE; /* it could not react before */
         }

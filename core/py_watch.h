@@ -30,8 +30,11 @@ typedef struct mp_watch {
     apr_time_t timeout;   /* from one exception to the next */
     apr_time_t raise_at;  /* when it is raised, for the first time or again */
     apr_time_t report_at; /* when the log is told that it did not help */
+    apr_time_t due_since; /* since when raising it is postponed, or NEVER */
     unsigned suspended;   /* calls nested in it */
+    int is_told;          /* report_at was set */
     int is_raised;
+    int is_owed; /* it was taken back while something was nested: to be raised at its end */
 } mp_watch;
 
 /* Holds interp. timeout 0: no limit but that of the call that this one is nested in. */
@@ -48,8 +51,11 @@ int mp_watch_end(mp_watch *watch);
 PyObject *mp_watch_report(const mp_interp *interp, PyObject *subject, PyObject *handler, int flags);
 
 /* Around what the calling thread does besides its innermost watched call, if it has any:
- * nothing is raised in that meanwhile. */
-void mp_watch_suspend(void);
+ * nothing is raised in that meanwhile. Whether it has one; then mp_watch_take_back() has to
+ * be called as soon as the thread holds interp: what was raised before and has not hit yet
+ * would hit what it does there. */
+int mp_watch_suspend(void);
+void mp_watch_take_back(const mp_interp *interp);
 void mp_watch_resume(void);
 
 #endif

@@ -1,0 +1,174 @@
+"""Where RequestTimeout does not come: amid what would be left locked or half done."""
+
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+
+CONFIG = """
+    PythonPath "sys.path + ['${root}/lib']"
+    SetHandler python-program
+    PythonHandler places
+    <LocationMatch "/(holds|begins|asked|free)">
+        PythonRequestTimeout 0
+    </LocationMatch>
+    PythonRequestTimeout 100ms
+    """
+
+HANDLERS = """
+    import _imp, logging, threading, time
+    from mod_python import apache
+
+    taken, over = threading.Event(), threading.Event()
+    condition = threading.Condition()
+    logger = logging.StreamHandler(open("/dev/null", "w"))
+
+    def handler(req):
+        globals()[req.uri.strip("/")](req)
+        while req.uri.startswith(("/uses", "/waits")):
+            pass
+        return apache.OK
+
+    def hold(acquire, release):
+        def run():
+            acquire()
+            taken.set()
+            time.sleep(%s)
+            release()
+        taken.clear()
+        thread = threading.Thread(target=run, daemon=True)
+        thread.start()
+        taken.wait(10)
+
+    def holds(req):
+        locks = {
+            "import": (_imp.acquire_lock, _imp.release_lock),
+            "condition": (condition.acquire, condition.release),
+            "logging": (logger.acquire, logger.release),
+        }
+        hold(*locks[req.args])
+
+    def uses_import(req):
+        import places_other
+
+    def uses_condition(req):
+        with condition:
+            pass
+
+    def uses_logging(req):
+        logger.handle(logging.makeLogRecord({}))
+
+    def begins(req):
+        import places_slow
+        req.write("done")
+
+    def asked(req):
+        while "places_slow" not in __import__("sys").modules:
+            time.sleep(0.01)
+
+    def waits(req):
+        import places_slow
+
+    def free(req):
+        import places_other, places_slow
+        if condition.acquire(timeout=1) and logger.lock.acquire(timeout=1):
+            condition.release()
+            logger.lock.release()
+            req.write("free")
+    """
+FILES = {"lib/places_other.py": "", "lib/places_slow.py": "import time\ntime.sleep(0.7)\n"}
+TIMEOUT = "KK0190: PythonHandler places: mod_python.apache.RequestTimeout"
+
+
+def serve(httpd, seconds):
+    """An Apache whose locks are held for so long; nobody else's."""
+    server = httpd(CONFIG, {**FILES, "lib/places.py": HANDLERS % seconds})
+    server.changed = True
+    return server
+
+
+@pytest.mark.only_mpm("event")
+@pytest.mark.parametrize(("lock", "seconds"), [("import", 1.5), ("condition", 0.5), ("logging", 0.5)])
+def test_no_lock_stays_taken(httpd, lock, seconds):
+    """A handler whose time ends while Python waits for a lock, to note then that it has it."""
+    server = serve(httpd, seconds)
+    assert server.get(f"holds?{lock}").status_code == 200
+    assert server.get(f"uses_{lock}").status_code == 504
+    if lock == "import":
+        server.expect_log("KK0191: PythonHandler of .GET /uses_import")
+    server.expect_log(TIMEOUT)
+    assert server.get("free").text == "free"
+
+
+@pytest.mark.only_mpm("event")
+def test_waiting_for_an_import(httpd):
+    """Handlers whose time ends while they wait for a module that another one imports."""
+    server = serve(httpd, 0)
+    with ThreadPoolExecutor(5) as executor:
+        first = executor.submit(server.get, "begins")
+        assert server.get("asked").status_code == 200
+        others = [executor.submit(server.get, "waits") for _ in range(4)]
+        assert {other.result().status_code for other in others} == {504}
+        assert first.result().text == "done"
+    server.expect_log(TIMEOUT, times=4)
+    assert server.get("free").text == "free"
+
+
+NESTED = """
+    from mod_python import apache
+
+    def outer(req):
+        req.internal_redirect("/inner")
+        while True:
+            pass
+
+    def inner(req):
+        for n in range(100):
+            req.write(f"{n} ")
+        return apache.OK
+    """
+NESTED_CONFIG = """
+    PythonPath "sys.path + ['${root}/lib']"
+    SetHandler python-program
+    RewriteEngine On
+    RewriteMap slow "prg:/bin/sh ${root}/lib/slow.sh"
+    RewriteRule ^/inner$ ${slow:/inner}
+    <Location /outer>
+        PythonHandler nested::outer
+        PythonRequestTimeout 100ms
+    </Location>
+    <Location /inner>
+        PythonHandler nested::inner
+    </Location>
+    """
+SLOW = "while read line; do sleep 0.5; echo $line; done\n"
+
+
+def test_what_is_nested_is_not_hit(httpd):
+    """An exception that is raised while its handler is in Apache waits for the handler, and
+    does not hit what Apache calls meanwhile."""
+    server = httpd(NESTED_CONFIG, {"lib/nested.py": NESTED, "lib/slow.sh": SLOW}, modules=("rewrite",))
+    with server.connect() as connection:
+        connection.send(b"GET /outer HTTP/1.0\r\n\r\n")
+        assert b"98 99 " in connection.read_all()
+    server.expect_log("KK0190: PythonHandler nested::outer")
+
+
+@pytest.mark.only_mpm("event")
+def test_files_have_the_names_that_code_has(httpd):
+    """The places are told by the file of the code that runs."""
+    assert httpd.run(
+        """
+        import importlib, logging, queue, threading
+        from mod_python import _cgi, _delicate
+        functions = (
+            importlib._bootstrap._find_and_load,
+            importlib._bootstrap_external.FileFinder.find_spec,
+            threading.Condition.wait,
+            queue.Queue.get,
+            logging.Handler.handle,
+            _cgi.begin,
+            handler,
+        )
+        return [_delicate.DELICATE_FILES.get(each.__code__.co_filename) for each in functions]
+        """
+    ) == [True, False, False, False, False, False, None]
