@@ -7,6 +7,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "context.h"
 #include "py_convert.h"
 #include "py_errors.h"
 #include "py_interp.h"
@@ -21,6 +22,7 @@ typedef struct {
     int directory; /* descriptor */
     mode_t mask;
     int is_locked;
+    const void *thread; /* its mp_thread_token() */
 } place;
 
 #define PLACE_NAME "mod_python.place"
@@ -48,15 +50,17 @@ static int separate_thread(int may_separate)
 }
 
 /* Goes back. */
-static void go_back(const place *before)
+static void go_back(place *before)
 {
     if (before->directory >= 0) {
         int rv = fchdir(before->directory);
         (void)rv; /* it was the current one: nothing refuses it */
         umask(before->mask);
         close(before->directory);
+        before->directory = -1;
     }
     if (before->is_locked) {
+        before->is_locked = 0;
         pthread_mutex_unlock(&turn);
     }
 }
@@ -69,8 +73,6 @@ static int go(const char *path, int may_separate, place *before)
     mp_released released;
     int error;
 
-    before->directory = -1;
-    before->is_locked = 0;
     if (separate_thread(may_separate) != 0) {
         mp_interp_release(&released);
         pthread_once(&turn_is_made, make_turn);
@@ -96,9 +98,18 @@ static int go(const char *path, int may_separate, place *before)
     return error;
 }
 
+/* Where nobody has come to go back, since an exception came right behind _enter_directory():
+ * others would wait for ever. */
 static void forget_place(PyObject *capsule)
 {
-    PyMem_Free(PyCapsule_GetPointer(capsule, PLACE_NAME));
+    place *before = PyCapsule_GetPointer(capsule, PLACE_NAME);
+
+    if (before->thread == mp_thread_token()) {
+        go_back(before);
+    } else if (before->directory >= 0) {
+        close(before->directory); /* the thread that would have to go back is another one */
+    }
+    PyMem_Free(before);
 }
 
 PyDoc_STRVAR(enter_doc, "_enter_directory(path, may_separate=1, /)\n--\n\n\
@@ -118,6 +129,9 @@ static PyObject *enter_directory(PyObject *module, PyObject *args)
         return NULL;
     }
     before = PyMem_Malloc(sizeof(*before));
+    if (before) {
+        *before = (place){.directory = -1, .thread = mp_thread_token()};
+    }
     capsule = before ? PyCapsule_New(before, PLACE_NAME, forget_place) : PyErr_NoMemory();
     if (!capsule) {
         PyMem_Free(before);
@@ -146,8 +160,6 @@ static PyObject *leave_directory(PyObject *module, PyObject *capsule)
         return NULL;
     }
     go_back(before);
-    before->directory = -1;
-    before->is_locked = 0;
     Py_RETURN_NONE;
 }
 

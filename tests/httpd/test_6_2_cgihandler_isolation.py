@@ -118,6 +118,30 @@ def test_taking_turns(httpd):
     assert set(many(lambda n: site.get("x").text, 32)) == {f"1 / {site.directory.name}"}
 
 
+@pytest.mark.only_mpm("event")
+def test_place_that_is_lost(httpd):
+    """Who does not come to leave, for RequestTimeout comes right behind, leaves all the same."""
+    assert httpd.run(
+        """
+        import os, threading, _apache
+
+        def in_thread(function):
+            thread = threading.Thread(target=function)
+            thread.start()
+            thread.join(10)
+
+        found = []
+        def look():
+            before = os.getcwd()
+            _apache._enter_directory("/", False)
+            found.append(os.getcwd() == before)
+        in_thread(look)
+        in_thread(look)
+        return found
+        """
+    ) == [True, True]
+
+
 def test_directory_that_is_missing(httpd):
     """What cannot be entered is an OSError with its name, and nothing stays locked."""
     assert (
