@@ -126,6 +126,14 @@ static PyObject *main_server(PyObject *module, PyObject *unused)
     return mp_server_of(mp_state_of_module(module), ap_server_conf);
 }
 
+PyDoc_STRVAR(is_only_interpreter_doc, "_is_only_interpreter()\n--\n\n\
+bool: whether the main interpreter is the only one of this process.");
+
+static PyObject *is_only_interpreter(PyObject *module, PyObject *unused)
+{
+    return PyBool_FromLong(mp_interp_is_only());
+}
+
 PyDoc_STRVAR(exists_config_define_doc, "exists_config_define(name, /)\n--\n\n\
 bool: whether httpd was started with -Dname.");
 
@@ -251,6 +259,7 @@ PyMethodDef mp_apache_functions[] = {
     {"config_tree", config_tree, METH_NOARGS, config_tree_doc},
     {"server_root", server_root, METH_NOARGS, server_root_doc},
     {"_main_server", main_server, METH_NOARGS, main_server_doc},
+    {"_is_only_interpreter", is_only_interpreter, METH_NOARGS, is_only_interpreter_doc},
     {"exists_config_define", exists_config_define, METH_O, exists_config_define_doc},
     {"mpm_query", mpm_query, METH_O, mpm_query_doc},
     {"_password_validate", password_validate, METH_VARARGS, password_validate_doc},

@@ -267,6 +267,11 @@ PyObject *mp_interp_file_of(const mp_interp_thread *thread)
 
 /* Interpreters */
 
+int mp_interp_is_only(void)
+{
+    return atomic_load(&process.first) == process.main;
+}
+
 const char *mp_interp_name(const mp_interp *interp)
 {
     return interp->name;

@@ -96,6 +96,9 @@ PyObject *mp_interp_frame_of(const mp_interp_thread *thread);
 /* The file of the code that it executes; the same. */
 PyObject *mp_interp_file_of(const mp_interp_thread *thread);
 
+/* Whether the main interpreter is the only one that was made. */
+int mp_interp_is_only(void);
+
 const char *mp_interp_name(const mp_interp *interp);
 
 /* How many interpreters with a GIL of their own its name stands for; 0: it shares the

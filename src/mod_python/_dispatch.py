@@ -542,5 +542,5 @@ def _check_version() -> None:
 
 sys.argv = ["mod_python"]
 _log.redirect_streams()
-_processes.prepare(_apache.interpreter)
+_processes.prepare(_apache.interpreter, _apache._is_only_interpreter)
 _check_version()

@@ -9,17 +9,32 @@ import _posixsubprocess
 import functools
 import os
 import sys
+from collections.abc import Callable
 from typing import Any, NoReturn
 
 __all__ = ["prepare"]
 
+#: Why a process with several cannot be copied (seen: 3.11 waits for ever, 3.13 aborts).
+_OTHERS = (
+    "the process has other interpreters, and CPython cannot end them in a copy of it; have everything "
+    "run in the main one, with PythonInterpreter main_interpreter, or use subprocess, or the start "
+    "methods spawn and forkserver of multiprocessing"
+)
 
-def prepare(interpreter: str) -> None:
-    """Have this interpreter, of this name, start processes as programs expect."""
+
+def prepare(interpreter: str, is_only: Callable[[], bool]) -> None:
+    """Have this interpreter, of this name, start processes as programs expect.
+
+    Args:
+        interpreter: The name.
+        is_only: Whether the process has no other interpreter.
+    """
     fork_exec: Any = _posixsubprocess.fork_exec
 
     @functools.wraps(fork_exec)
     def fork_exec_without_vfork(*args: Any) -> Any:
+        if args[-2] is not None and not is_only():
+            raise RuntimeError(f"preexec_fn is not possible here: {_OTHERS}")
         return fork_exec(*args[:-1], False)
 
     _posixsubprocess.fork_exec = fork_exec_without_vfork
@@ -31,6 +46,8 @@ def prepare(interpreter: str) -> None:
             setattr(os, name, _unblocking(getattr(os, name)))
     if interpreter != "main_interpreter":
         os.fork = os.forkpty = _refusing(interpreter)
+    else:
+        os.fork, os.forkpty = (_checked(fork, is_only) for fork in (os.fork, os.forkpty))
 
 
 def _unblocking(spawn: Any) -> Any:
@@ -41,6 +58,18 @@ def _unblocking(spawn: Any) -> Any:
         return spawn(*args, **{"setsigmask": (), **keywords})
 
     return unblocked
+
+
+def _checked(fork: Any, is_only: Callable[[], bool]) -> Any:
+    """os.fork() of the main interpreter."""
+
+    @functools.wraps(fork)
+    def checked() -> Any:
+        if not is_only():
+            raise RuntimeError(f"os.{fork.__name__}() is not possible here: {_OTHERS}")
+        return fork()
+
+    return checked
 
 
 def _refusing(interpreter: str) -> Any:

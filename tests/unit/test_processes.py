@@ -11,7 +11,7 @@ import _posixsubprocess
 from mod_python import _processes
 calls = []
 _posixsubprocess.fork_exec = lambda *args: calls.append(args) or 7
-{imported}_processes.prepare("main_interpreter")
+{imported}_processes.prepare("main_interpreter", lambda: True)
 import subprocess
 assert subprocess._fork_exec is _posixsubprocess.fork_exec
 subprocess._fork_exec("args", True)
