@@ -125,6 +125,26 @@ def inputfilter(filter):
         filter.close()
 
 
+def connectionfilter(filter):
+    """Of a connection."""
+    filters[:] = [filter]
+    while data := filter.read():
+        filter.write(data)
+    if data is None:
+        filter.close()
+
+
+def connectionhandler(conn):
+    """Keeps what goes with a connection; a later one uses it."""
+    line = conn.readline()
+    if line == b"keep\n":
+        kept.update(connection=conn, notes=conn.notes, filter=filters[0])
+        conn.write(b"kept")
+    elif line == b"use\n":
+        conn.write(json.dumps(in_thread(probe, kept) + probe(kept)).encode())
+    return apache.OK
+
+
 def handler(req):
     return globals()[f"do_{req.args}"](req) or apache.OK
 
@@ -211,5 +231,6 @@ def do_stop(req):
     racing.clear()
 
 
+filters = []
 used = threading.Event()
 racing = threading.Event()

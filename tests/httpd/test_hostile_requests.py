@@ -449,3 +449,41 @@ def test_misconfiguration_tells_nothing(httpd, kind):
     assert_tells_nothing(site, raw(site.port, request))
     found = site.server.error_log.find
     site.server.error_log._expected += found("KK01") + found("AH01071|AH0")
+
+
+PAGES = {
+    "secret_page.psp": "<%\nraise ValueError('secret-text')\n%>\n",
+    "secret_wrong.psp": "<%\nsecret secret\n%>\n",
+    "script.py": "raise ValueError('secret-text')\n",
+    "header.py": "print('secret-text')\n",
+    "wrong.py": "secret secret\n",
+    "imports.py": "import secret_text_missing\n",
+    "published.py": "def call(req, value):\n    raise ValueError('secret-text ' + value)\n",
+}
+STANDARD = [
+    ("psp", "secret_page.psp"),
+    ("psp", "secret_wrong.psp"),
+    ("psp", "secret_missing.psp"),
+    ("cgihandler", "script.py"),
+    ("cgihandler", "header.py"),
+    ("cgihandler", "wrong.py"),
+    ("cgihandler", "imports.py"),
+    ("publisher", "published.py/call?value=x"),
+    ("publisher", "published.py/call"),
+    ("publisher", "published.py/call?value=x&more=y"),
+    ("publisher", "published.py/missing"),
+    ("publisher", "wrong.py/x"),
+    ("publisher", "imports.py/x"),
+    ("testhandler", "x"),
+]
+
+
+@pytest.mark.parametrize(("handler", "path"), STANDARD)
+def test_standard_handlers_tell_nothing(httpd, handler, path):
+    """Nor if one of the handlers that come with it fails."""
+    site = httpd(QUIET).site(f"SetHandler python-program\nPythonHandler mod_python.{handler}", PAGES)
+    answer = raw(site.port, f"GET {site.prefix}{path} HTTP/1.0\r\nAccept: text/html\r\n\r\n".encode())
+    assert int(answer.split()[1]) >= 400
+    assert_tells_nothing(site, answer)
+    found = site.server.error_log.find
+    site.server.error_log._expected += found("KK01|AH0")

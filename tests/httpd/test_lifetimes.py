@@ -54,9 +54,10 @@ def keep(server):
     assert server.raw_request(b"probe?keep", method=b"POST", headers=length, body=b"body").status == 200
 
 
-def check(results, own=OWN):
-    """Every use was refused or did no harm, and every member looks whether there is a record."""
-    assert len(results) > 1000
+def check(results, own=OWN, count=1000):
+    """Every use, of more than count, was refused or did no harm, and every member looks whether
+    there is a record."""
+    assert len(results) > count
     outcomes = {}
     for label, name, use, outcome in results:
         outcomes.setdefault((label, name), {})[use] = outcome
@@ -388,6 +389,28 @@ def test_every_member_when_gone(probes, thread):
     """After the request, from its thread (prefork's only one) and from another."""
     keep(probes)
     check(probes.get(f"probe?{thread}").json())
+
+
+def test_every_member_of_a_connection_that_is_gone(httpd):
+    """One that a handler of connections had, and its filter's; from both threads."""
+    server = httpd(
+        """
+        PythonPath "sys.path + ['${root}/lib']"
+        PythonConnectionInputFilter lifetime_probes::connectionfilter
+        PythonConnectionHandler lifetime_probes
+        """,
+        {"lib/lifetime_probes.py": PROBES.read_text()},
+    )
+    answers = []
+    for line in (b"keep\n", b"use\n"):
+        with server.connect() as connection:
+            connection.send(line)
+            answers.append(connection.read_all())
+    assert answers[0] == b"kept"
+    results = json.loads(answers[1])
+    labels = {label for label, *_ in results}
+    assert labels == {"connection", "notes", "filter"}
+    check(results, {(label, name) for label, name in OWN if label in labels}, 500)
 
 
 @pytest.mark.only_mpm("event")
