@@ -153,6 +153,37 @@ def test_what_is_nested_is_not_hit(httpd):
     server.expect_log("KK0190: PythonHandler nested::outer")
 
 
+ENDLESS = "while True:\n    pass\n"
+STANDARD = {
+    "pages/page.psp": ("psp", "<%\nwhile True:\n    pass\n%>"),
+    "pages/script.py": ("cgihandler", ENDLESS),
+    "pages/printed.py": ("cgihandler", "print('X: 1\\n')\n" + ENDLESS),
+    "pages/public.py/call": ("publisher", "def call():\n    while True:\n        pass\n"),
+    "pages/imported.py/call": ("publisher", ENDLESS),
+    "pages/wsgi": ("wsgi", "def application(environ, start_response):\n    while True:\n        pass\n"),
+}
+
+
+@pytest.mark.parametrize("path", STANDARD)
+def test_standard_handlers(httpd, path):
+    """What they run is ended, again and again; what comes after it is served."""
+    handler, code = STANDARD[path]
+    config = f"""
+        PythonPath "sys.path + ['${{root}}/lib']"
+        <Location /pages>
+            PythonRequestTimeout 100ms
+            PythonOption mod_python.wsgi.application endless
+            SetHandler python-program
+            PythonHandler mod_python.{handler}
+        </Location>
+        """
+    server = httpd(config, {"htdocs/" + path.removesuffix("/call"): code, "lib/endless.py": code})
+    for _ in range(3):
+        assert server.get(path).status_code == 504
+        server.expect_log(f"KK0190: PythonHandler mod_python.{handler}: ")
+    assert server.run("return 'served'") == "served"
+
+
 @pytest.mark.only_mpm("event")
 def test_files_have_the_names_that_code_has(httpd):
     """The places are told by the file of the code that runs."""

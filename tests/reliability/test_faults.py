@@ -3,6 +3,7 @@ and for the child (docs/reliability.md)."""
 
 import os
 import signal
+import subprocess
 import threading
 
 import pytest
@@ -157,6 +158,28 @@ def test_exceptions_that_end_programs(watched, error):
     assert hello(server) == child
 
 
+RECURSIONS = {
+    "calls": "    def deep(req):\n        return deep(req)\n",
+    "repr": "    class Deep:\n        def __repr__(self):\n            return repr(self)\n"
+    "    def deep(req):\n        repr(Deep())\n",
+    "map": "    def deep(req):\n        return list(map(deep, [req]))\n",
+    "json": "    def deep(req):\n        import json\n        json.loads('[' * 100_000)\n",
+    "regex": "    def deep(req):\n        import re\n        re.compile('(' * 20_000 + ')' * 20_000)\n",
+    "code": "    def deep(req):\n        compile('a' + '.b' * 100_000, 'x', 'eval')\n",
+}
+
+
+@pytest.mark.skipif(SANITIZED, reason="frames are larger, and so is the stack that they need")
+@pytest.mark.parametrize("kind", RECURSIONS)
+def test_deep_recursion(watched, mpm, kind):
+    """The stack of Apache's threads is large enough for Python to notice in time."""
+    server = serve(watched, "\n" + RECURSIONS[kind], mpm=mpm)
+    child = hello(server)
+    assert server.get("p?deep").status_code == 500
+    server.expect_log("KK0101: PythonHandler fault: RecursionError")
+    assert hello(server) == child
+
+
 # Resources that end
 
 LIMITS = '''
@@ -249,6 +272,26 @@ def test_little_memory_left(watched):
         assert hello(server) == child
         assert server.get("page.txt").text == "a page\n"
     assert server.get("p?enough_memory").status_code == 200
+
+
+def test_full_disk(watched, mpm):
+    """An upload that fills the disk is 507, and the space is free again; others are served."""
+    server = serve(watched, mpm=mpm)
+    spooled = server.root / "tmp"
+    mount = ["mount", "-t", "tmpfs", "-o", "size=1m,mode=777", "kukulkan-test", str(spooled)]
+    if os.geteuid() or subprocess.run(mount, capture_output=True, check=False).returncode:
+        pytest.skip("cannot mount a small disk here")
+    try:
+        child = hello(server)
+        for _ in range(3):
+            assert server.post("p?store", files={"file": b"x" * 3_000_000}).status_code == 507
+            server.expect_log("KK0122: form not read: .*No space left")
+            assert server.get("page.txt").text == "a page\n"
+            assert server.post("p?store", files={"file": b"y" * 900_000}).content == b"y" * 900_000
+        assert list(spooled.iterdir()) == []
+        assert hello(server) == child
+    finally:
+        subprocess.run(["umount", "--lazy", str(spooled)], check=True)
 
 
 # Clients that do not come to an end
