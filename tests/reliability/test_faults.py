@@ -353,9 +353,8 @@ STUCK = '''
     def stuck(req):
         """In C code that keeps the GIL, as a long computation of an extension module may."""
         req.write("begun\\n")
-        libc = ctypes.PyDLL(None)
-        fd = os.open(os.path.dirname(__file__) + "/../fifo", os.O_RDWR)
-        libc.read(fd, ctypes.create_string_buffer(5), 5)
+        root = os.path.dirname(__file__) + "/.."
+        ctypes.PyDLL(None).system(f"touch {root}/tmp/stuck; cat {root}/fifo".encode())
         req.write("ended")
     '''
 
@@ -375,6 +374,7 @@ def test_stuck_with_the_gil(watched):
     """It holds up what needs Python in this child; Apache serves the rest."""
     server = serve(watched, STUCK)
     connection = begin(server, "stuck")
+    wait_for((server.root / "tmp" / "stuck").exists, "the handler to be in C code")
     answers = []
     others = [threading.Thread(target=lambda: answers.append(hello(server))) for _ in range(3)]
     for other in others:
