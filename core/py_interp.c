@@ -228,17 +228,12 @@ mp_interp_thread mp_interp_this_thread(void)
     return thread;
 }
 
-void mp_interp_raise_in(const mp_interp_thread *thread, PyObject *exception)
-{
-    /* It goes to the newest state that the thread has in the interpreter: ours. */
-    PyThreadState_SetAsyncExc(thread->ident, exception);
-}
-
-int mp_interp_take_back(const mp_interp_thread *thread)
+int mp_interp_raise_in(const mp_interp_thread *thread, PyObject *exception)
 {
     int is_pending = thread->state->async_exc != NULL;
 
-    mp_interp_raise_in(thread, NULL);
+    /* It goes to the newest state that the thread has in the interpreter: ours. */
+    PyThreadState_SetAsyncExc(thread->ident, exception);
     return is_pending;
 }
 
@@ -410,10 +405,8 @@ static void discard(mp_thread *thread, mp_interp *interp, PyThreadState *state)
 static mp_interp *set_up_main(mp_thread *thread, mp_interp_setup *setup, apr_pool_t *pool,
                               const char **error)
 {
-    int result;
-
     attach(thread, process.main);
-    result = setup(process.main);
+    int result = setup(process.main);
     if (result != 0) {
         *error = mp_error_text(pool);
         process.main->state = NULL;

@@ -83,12 +83,10 @@ typedef struct {
 /* The calling thread. Holds. */
 mp_interp_thread mp_interp_this_thread(void);
 
-/* Has an exception (a type) raised in thread as soon as it runs Python code. Holds, as
- * below, the interpreter of thread. */
-void mp_interp_raise_in(const mp_interp_thread *thread, PyObject *exception);
-
-/* Takes back what has not been raised yet. Whether there was something. */
-int mp_interp_take_back(const mp_interp_thread *thread);
+/* Has an exception (a type) raised in thread as soon as it runs Python code; NULL: takes
+ * back what has not been raised yet. Whether there was something. Holds, as below, the
+ * interpreter of thread. */
+int mp_interp_raise_in(const mp_interp_thread *thread, PyObject *exception);
 
 /* What thread executes: a new reference to its frame, or NULL without an exception. */
 PyObject *mp_interp_frame_of(const mp_interp_thread *thread);

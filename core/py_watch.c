@@ -365,7 +365,7 @@ int mp_watch_end(mp_watch *watch)
     }
     pthread_mutex_unlock(&process.mutex);
     if (watch->is_raised) {
-        mp_interp_take_back(&watch->thread); /* if it has not hit yet */
+        mp_interp_raise_in(&watch->thread, NULL); /* if it has not hit yet */
     }
     return watch->is_raised;
 }
@@ -400,7 +400,7 @@ void mp_watch_take_back(const mp_interp *interp)
     while (watch && !(watch->interp == interp && watch->is_raised)) {
         watch = watch->outer;
     }
-    if (watch && mp_interp_take_back(&watch->thread)) {
+    if (watch && mp_interp_raise_in(&watch->thread, NULL)) {
         watch->is_owed = 1;
     }
 }
