@@ -1,6 +1,8 @@
 """What clients, and who may write .htaccess files, cannot do (SECURITY.md)."""
 
+import fnmatch
 import re
+from pathlib import Path
 
 import pytest
 
@@ -275,6 +277,16 @@ FLAGS = r"Python(AutoReload|Debug|EnablePdb|InterpPerDirect\w+|AllowOverride|Opt
 def line_of(name):
     """A line with the directive."""
     return f"{name} {ARGUMENTS.get(name) or ('Off' if re.fullmatch(FLAGS, name) else 'x')}"
+
+
+@pytest.mark.only_mpm("event")
+def test_what_directives_open_is_written_down(httpd):
+    """SECURITY.md says it of each."""
+    text = Path(__file__).parents[2].joinpath("SECURITY.md").read_text()
+    rows = re.findall(r"^\| (`Python.*?) \|", text, re.MULTILINE)
+    names = [name for row in rows for name in re.findall(r"`(Python[\w*]+)", row)]
+    for directive in listed(httpd):
+        assert any(fnmatch.fnmatchcase(directive, name) for name in names), directive
 
 
 @pytest.mark.only_mpm("event")
