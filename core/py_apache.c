@@ -246,9 +246,9 @@ static PyObject *stamp(PyObject *module, PyObject *path)
     if (result != 0) {
         Py_RETURN_NONE;
     }
-    return Py_BuildValue("(LLL)",
+    return Py_BuildValue("(LLK)",
                          (long long)status.st_mtim.tv_sec * 1000000000 + status.st_mtim.tv_nsec,
-                         (long long)status.st_size, (long long)status.st_ino);
+                         (long long)status.st_size, (unsigned long long)status.st_ino);
 }
 
 PyMethodDef mp_apache_functions[] = {

@@ -49,7 +49,7 @@ typedef struct {
 static struct {
     mp_interp *_Atomic first;
     mp_interp *main;
-    int count;
+    atomic_int others;        /* how many there are besides main, with one that is being made */
     pthread_key_t thread_key; /* for its destructor only */
     atomic_bool stopping;
 } process;
@@ -264,7 +264,7 @@ PyObject *mp_interp_file_of(const mp_interp_thread *thread)
 
 int mp_interp_is_only(void)
 {
-    return atomic_load(&process.first) == process.main;
+    return process.others == 0;
 }
 
 const char *mp_interp_name(const mp_interp *interp)
@@ -331,7 +331,7 @@ static mp_interp *new_interp(const char *name, PyInterpreterState *interpreter)
     mp_interp *interp = ap_calloc(1, sizeof(*interp));
 
     interp->name = name;
-    interp->index = ++process.count;
+    interp->index = process.others + 1;
     interp->interpreter = interpreter;
     return interp;
 }
@@ -389,8 +389,7 @@ static void discard(mp_thread *thread, mp_interp *interp, PyThreadState *state)
 {
     thread->attached = NULL;
     Py_EndInterpreter(state);
-#if PY_VERSION_HEX < 0x030c0000
-    /* Up to 3.11 the GIL is still held. */
+#if PY_VERSION_HEX < 0x030c0000 /* the GIL is still held */
     PyThreadState_Swap(thread_state(thread, process.main));
     PyEval_SaveThread();
 #endif
@@ -398,7 +397,7 @@ static void discard(mp_thread *thread, mp_interp *interp, PyThreadState *state)
         assert(!interp->handlers[i]); /* no request was there */
     }
     free(interp);
-    process.count--;
+    process.others--;
 }
 
 /* The main interpreter is made at the start and set up when first asked for. */
@@ -430,8 +429,9 @@ mp_interp *mp_interp_make(const char *name, int members, int member, mp_interp_s
         return NULL;
     }
     attach(thread, process.main);
-    state = new_interpreter(members > 0, error);
-    if (!state) {
+    process.others++;
+    if (!(state = new_interpreter(members > 0, error))) {
+        process.others--;
         detach(thread);
         return NULL;
     }

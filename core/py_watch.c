@@ -21,8 +21,9 @@ APLOG_USE_MODULE(python);
  * time between two exceptions. */
 #define GRACE apr_time_from_sec(1)
 
-/* How long it is postponed at a time. */
+/* How long it is postponed at a time, first and later. */
 #define PAUSE apr_time_from_msec(10)
+#define LONG_PAUSE apr_time_from_msec(250)
 
 /* A thread that raises what is due in one interpreter. */
 typedef struct mp_raiser {
@@ -130,13 +131,17 @@ static void raise_in(mp_watch *watch, apr_time_t time)
     if (watch->due_since == NEVER) {
         watch->due_since = time;
     }
-    if (!watch->is_told) {
+    if (is_delicate(watch, time)) {
+        watch->raise_at = time + (time - watch->due_since < GRACE ? PAUSE : LONG_PAUSE);
+        if (!watch->is_told) {
+            watch->is_told = 1;
+            watch->report_at = time + 2 * GRACE;
+        }
+        return;
+    }
+    if (!watch->is_raised) {
         watch->is_told = 1;
         watch->report_at = time + GRACE;
-    }
-    if (is_delicate(watch, time)) {
-        watch->raise_at = time + PAUSE;
-        return;
     }
     mp_interp_raise_in(&watch->thread, mp_interp_state(watch->interp)->request_timeout);
     watch->raise_at = time + (watch->timeout > GRACE ? watch->timeout : GRACE);
@@ -401,7 +406,10 @@ void mp_watch_take_back(const mp_interp *interp)
         watch = watch->outer;
     }
     if (watch && mp_interp_raise_in(&watch->thread, NULL)) {
+        pthread_mutex_lock(&process.mutex);
         watch->is_owed = 1;
+        watch->raise_at = now() + GRACE; /* what is nested has that time left */
+        pthread_mutex_unlock(&process.mutex);
     }
 }
 

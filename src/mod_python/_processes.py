@@ -21,6 +21,9 @@ _OTHERS = (
     "methods spawn and forkserver of multiprocessing"
 )
 
+#: Arguments of _posixsubprocess.fork_exec(), `allow_vfork` being the last.
+_WITH_VFORK = 23
+
 
 def prepare(interpreter: str, is_only: Callable[[], bool]) -> None:
     """Have this interpreter, of this name, start processes as programs expect.
@@ -33,9 +36,11 @@ def prepare(interpreter: str, is_only: Callable[[], bool]) -> None:
 
     @functools.wraps(fork_exec)
     def fork_exec_without_vfork(*args: Any) -> Any:
-        if args[-2] is not None and not is_only():
+        # The last argument says whether it may, where there is such a one (seen: 3.11 to 3.13).
+        has_vfork = len(args) == _WITH_VFORK
+        if args[-2 if has_vfork else -1] is not None and not is_only():
             raise RuntimeError(f"preexec_fn is not possible here: {_OTHERS}")
-        return fork_exec(*args[:-1], False)
+        return fork_exec(*args[:-1], False) if has_vfork else fork_exec(*args)
 
     _posixsubprocess.fork_exec = fork_exec_without_vfork
     subprocess: Any = sys.modules.get("subprocess")

@@ -14,8 +14,11 @@ _posixsubprocess.fork_exec = lambda *args: calls.append(args) or 7
 {imported}_processes.prepare("main_interpreter", lambda: True)
 import subprocess
 assert subprocess._fork_exec is _posixsubprocess.fork_exec
-subprocess._fork_exec("args", True)
-assert calls == [("args", False)], calls
+args = ("args", *[None] * 21)
+subprocess._fork_exec(*args, True)
+assert calls == [(*args, False)], calls
+subprocess._fork_exec(*args)  # of a CPython that has no such argument
+assert calls[1:] == [args], calls
 """
 
 
