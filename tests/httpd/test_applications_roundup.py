@@ -52,7 +52,8 @@ def make_tracker(home, tracker, url):
     }
     tracker.parent.mkdir()
     given = ",".join(f"{name}={value}" for name, value in settings.items())
-    run(*admin, "install", "classic", "anydbm", given)
+    # Its other back end is not for several processes where Python has dbm.dumb or dbm.sqlite3 only.
+    run(*admin, "install", "classic", "sqlite", given)
     run(*admin, "initialise", "secret")
     for number in range(4):
         words = f"username=u{number} password=geheim address=u{number}@example.com roles=User"
