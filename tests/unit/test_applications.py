@@ -5,6 +5,9 @@ import threading
 import pytest
 
 from plugins import applications
+from plugins.installation import SANITIZED
+
+pytestmark = pytest.mark.skipif(SANITIZED, reason="with the sanitizers none is installed")
 
 
 @pytest.fixture
