@@ -39,6 +39,16 @@ def _check(status: os.stat_result, path: str) -> None:
 
 
 @contextlib.contextmanager
+def _making(name: str) -> Iterator[None]:
+    """Have errors about the directory in which a file or directory is made say what to do."""
+    try:
+        yield
+    except (FileNotFoundError, PermissionError) as error:
+        cure = "make it, writable for the server's user, or name another"
+        raise type(error)(error.errno, f"{error.strerror}: {cure}", os.path.dirname(name) or name) from None
+
+
+@contextlib.contextmanager
 def directory(name: str, parent: int | None = None) -> Iterator[int]:
     """A descriptor of a directory, made if it is not there.
 
@@ -54,7 +64,7 @@ def directory(name: str, parent: int | None = None) -> Iterator[int]:
     try:
         descriptor = os.open(name, flags, dir_fd=parent)
     except FileNotFoundError:
-        with contextlib.suppress(FileExistsError):
+        with contextlib.suppress(FileExistsError), _making(name):
             os.mkdir(name, 0o700, dir_fd=parent)
         descriptor = os.open(name, flags, dir_fd=parent)
     except OSError as error:
@@ -154,7 +164,8 @@ def place(name: str, data: bytes, parent: int | None = None) -> None:
     """The same, unless there is a file of this name already."""
     temporary = _beside(name)
     try:
-        _write_new(temporary, data, parent)
+        with _making(name):
+            _write_new(temporary, data, parent)
         with contextlib.suppress(FileExistsError):
             os.link(temporary, name, src_dir_fd=parent, dst_dir_fd=parent, follow_symlinks=False)
     finally:

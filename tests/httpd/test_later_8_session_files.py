@@ -224,6 +224,23 @@ def test_directories_of_others(httpd, how):
         assert os.listdir(server.root / "outside") == []
 
 
+@pytest.mark.parametrize(
+    ("how", "kind"),
+    [("missing", "FileNotFoundError"), pytest.param("unwritable", "PermissionError", marks=needs_root)],
+)
+def test_a_directory_that_cannot_be_used(httpd, store, how, kind):
+    """The error has its name and the cure."""
+    server, folder = fresh(httpd, f"{store} {how}")
+    folder.rmdir()
+    if how == "unwritable":
+        folder.mkdir(0o755)
+    name, text = run(server, REFUSED.format(store))
+    assert name == kind
+    assert f"'{folder}'" in text
+    assert "make it, writable for the server's user" in text
+    assert not folder.exists() or os.listdir(folder) == []
+
+
 @pytest.mark.parametrize("what", ["link", "fifo", "mode", pytest.param("owner", marks=needs_root)])
 @pytest.mark.parametrize("name", ["mp_sess.dbm", "mp_sess.dbm.key", "mp_sess.dbm-journal", "mp_sess.dbm-wal"])
 def test_database_files_of_others(httpd, name, what):
