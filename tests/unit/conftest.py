@@ -85,12 +85,13 @@ def importer(own: Callable[[str], ModuleType]) -> ModuleType:
 
 @pytest.fixture
 def write(tmp_path: Path):
-    """Writes a file below the test's directory, making the directories it needs."""
+    """Writes a file below the test's directory, making the directories it needs; text less
+    its common indentation, bytes as they are."""
 
-    def write(name: str, text: str) -> Path:
+    def write(name: str, text: str | bytes) -> Path:
         path = tmp_path / name
         path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(textwrap.dedent(text))
+        path.write_bytes(text if isinstance(text, bytes) else textwrap.dedent(text).encode())
         return path
 
     return write

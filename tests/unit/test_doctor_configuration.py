@@ -9,19 +9,6 @@ import pytest
 from kukulkan import directives, doctor, installation, readable
 
 
-@pytest.fixture
-def write(tmp_path: Path):
-    """Writes a file below the test's directory."""
-
-    def write(name: str, text: str | bytes) -> Path:
-        path = tmp_path / name
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_bytes(text if isinstance(text, bytes) else text.encode())
-        return path
-
-    return write
-
-
 @pytest.fixture(autouse=True)
 def anybody(monkeypatch: pytest.MonkeyPatch) -> None:
     """Nobody's permissions matter, but where a test is about them."""
