@@ -365,7 +365,7 @@ def test_timeout(httpd):
         lines = connection.read_all().decode().splitlines()
         elapsed = time.monotonic() - started
     assert lines[0] == "spam" and lines[1].startswith("TimeoutError: ")
-    assert 0.8 < elapsed < 5
+    assert 0.8 < elapsed < 30
     assert server.expect_log("KK0108.*TimeoutError").level == "info"
 
 
@@ -384,11 +384,11 @@ def test_timeout_of_a_write(httpd):
 
 def test_timeout_counts_from_the_last_byte(httpd):
     """A client that is slow but says something is waited for."""
-    server = httpd("Timeout 1\n" + LIB, {"lib/spam.py": ECHO})
+    server = httpd("Timeout 2\n" + LIB, {"lib/spam.py": ECHO})
     with server.connect() as connection:
         for byte in b"spam\n":
             connection.send(bytes([byte]))
-            time.sleep(0.4)
+            time.sleep(0.5)
         assert connection.read_until(b"\n") == b"spam\n"
 
 
@@ -409,7 +409,7 @@ def test_server_does_not_wait_for_idle_connections(httpd, how):
             signal_number = signal.SIGTERM if how == "stop" else signal.SIGWINCH
             os.kill(server.process.pid, signal_number)
             wait_for(lambda: not server.process.is_alive(), "the server to end")
-        assert time.monotonic() - started < 10
+        assert time.monotonic() - started < 60
         assert connection.read_all() == b""
     if how == "graceful":
         with server.connect() as connection:

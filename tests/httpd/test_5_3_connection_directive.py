@@ -132,14 +132,14 @@ def test_missing_handler(httpd, handler, code):
 @pytest.mark.parametrize("tls", ["", TLS])
 def test_request_read_timeout(httpd, tls):
     """RequestReadTimeout is about requests; its handshake is over when TLS has shaken hands."""
-    config = "RequestReadTimeout handshake=1 header=1 body=1\n" + tls + LIB + "PythonConnectionHandler echo\n"
+    config = "RequestReadTimeout handshake=2 header=1 body=1\n" + tls + LIB + "PythonConnectionHandler echo\n"
     modules = ("reqtimeout", "ssl") if tls else ("reqtimeout",)
     server = httpd(config, {"lib/echo.py": ECHO, **certificate()}, modules=modules)
     with TLSConnection(server.port) if tls else server.connect() as connection:
         for line in (b"spam\n", b"eggs\n", b"ham\n"):
             connection.send(line)
             assert connection.read_until(b"\n") == line
-            time.sleep(0.7)
+            time.sleep(0.8)
     if tls:
         with server.connect() as connection:
             connection.send(b"\x16\x03\x01")  # the handshake begins, and stops

@@ -255,7 +255,7 @@ def test_a_server_that_died(httpd, redis_store):
     """The lock of a server that has died ends by itself."""
     sid = run(httpd, redis_store, "s.save()\nreturn s.id()")
     client = client_of(redis_store)
-    client.set(f"mp_sess.lock:{sid}", "another", px=300)
+    client.set(f"mp_sess.lock:{sid}", "another", px=1000)
     started = time.monotonic()
     assert run(httpd, redis_store, "return s.is_new()", arguments=f"{sid!r}") is False
     assert time.monotonic() - started > 0.1
