@@ -10,6 +10,11 @@ from pathlib import Path
 from types import ModuleType, SimpleNamespace
 
 import pytest
+from hypothesis import HealthCheck, settings
+
+# Timing decides nothing, on a busy machine least of all.
+settings.register_profile("busy", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("busy")
 
 OURS = ("_apache", "mod_python")
 
