@@ -199,6 +199,25 @@ static int give_line(char *buffer, int size, void *data)
     return 1;
 }
 
+/* Has Apache read the header's lines; returns the status to answer with instead of the body,
+ * 0 for nothing. */
+static int take_lines(request_rec *r, const apr_array_header_t *lines)
+{
+    line_source source = {.lines = lines};
+
+    /* Of the file, a source: not that of what it prints. */
+    ap_set_content_type(r, NULL);
+    /* Has nothing to log any more, and so does not wait for anything. */
+    int status = ap_scan_script_header_err_core_ex(r, NULL, give_line, &source, APLOG_MODULE_INDEX);
+    /* As under Apache's own CGI, it is the server that says where the body ends: a script that
+     * errs would have the client take the rest for the next response. */
+    apr_table_unset(r->headers_out, "Transfer-Encoding");
+    if (!apr_table_get(r->subprocess_env, "ap_trust_cgilike_cl")) {
+        apr_table_unset(r->headers_out, "Content-Length");
+    }
+    return status;
+}
+
 PyDoc_STRVAR(scan_header_doc, "_scan_header($self, data, /)\n--\n\n\
 Take over the header (bytes, up to its empty line) that a script's response begins with.\n\n\
 Returns (size, status, location): its bytes; what to answer with instead of the body, 0\n\
@@ -208,7 +227,7 @@ Raises ValueError if it is malformed, with the line and what is wrong.");
 static PyObject *request_scan_header(PyObject *op, PyObject *bytes)
 {
     request_rec *r = mp_request_record((mp_request *)op);
-    line_source source = {0};
+    apr_array_header_t *lines;
     char *data;
     Py_ssize_t size;
 
@@ -222,22 +241,62 @@ static PyObject *request_scan_header(PyObject *op, PyObject *bytes)
         PyErr_SetString(PyExc_ValueError, "it contains NUL");
         return NULL;
     }
-    source.lines = split(r->pool, apr_pstrmemdup(r->pool, data, (apr_size_t)size));
-    if (!source.lines) {
+    lines = split(r->pool, apr_pstrmemdup(r->pool, data, (apr_size_t)size));
+    if (!lines) {
         return NULL;
     }
-    /* Of the file, a source: not that of what it prints. */
-    ap_set_content_type(r, NULL);
-    /* Has nothing to log any more, and so does not wait for anything. */
-    int status = ap_scan_script_header_err_core_ex(r, NULL, give_line, &source, APLOG_MODULE_INDEX);
-    /* As under Apache's own CGI, it is the server that says where the body ends: a script that
-     * errs would have the client take the rest for the next response. */
-    apr_table_unset(r->headers_out, "Transfer-Encoding");
-    if (!apr_table_get(r->subprocess_env, "ap_trust_cgilike_cl")) {
-        apr_table_unset(r->headers_out, "Content-Length");
-    }
+    int status = take_lines(r, lines);
     const char *location = r->status == HTTP_OK ? apr_table_get(r->headers_out, "Location") : NULL;
     return Py_BuildValue("(niN)", size, status, mp_str_from_fs(location));
+}
+
+/* Whether nothing but the body can follow the header, or a status that Apache finds by itself. */
+static int is_plain(const request_rec *r, const apr_array_header_t *lines)
+{
+    for (int i = 0; i < lines->nelts; i++) {
+        const char *line = APR_ARRAY_IDX(lines, i, const char *);
+        if (!ap_cstr_casecmpn(line, "Status:", 7) || !ap_cstr_casecmpn(line, "Location:", 9)) {
+            return 0;
+        }
+    }
+    return !apr_table_get(r->headers_out, "Location");
+}
+
+/* What most scripts come to, in one call: _Response in _cgi.py has the rest. */
+PyDoc_STRVAR(answer_doc, "_answer($self, printed, /)\n--\n\n\
+Answer with all that a script has printed (bytes), without sending anything on yet.\n\n\
+Returns what _scan_header() has for status: if it is not 0, there is no body. None, and\n\
+nothing is done, if there is more to such an answer, or if it is malformed.");
+
+static PyObject *request_answer(PyObject *op, PyObject *printed)
+{
+    mp_request *self = (mp_request *)op;
+    request_rec *r = mp_request_record(self);
+    apr_array_header_t *lines;
+    mp_body_out *out;
+    char *data;
+    Py_ssize_t size;
+
+    if (!r || PyBytes_AsStringAndSize(printed, &data, &size) != 0) {
+        return NULL;
+    }
+    out = &self->context->out;
+    const Py_ssize_t header = header_size(data, size);
+    const apr_size_t body = (apr_size_t)(size - header);
+    if (header < 0 || memchr(data, '\0', (size_t)header) || out->has_limit ||
+        !mp_body_fits(r, out, body)) {
+        Py_RETURN_NONE;
+    }
+    lines = split(r->pool, apr_pstrmemdup(r->pool, data, (apr_size_t)header));
+    if (!lines || !is_plain(r, lines)) {
+        PyErr_Clear(); /* _scan_header() says the same */
+        Py_RETURN_NONE;
+    }
+    int status = take_lines(r, lines);
+    if (!status && body) {
+        mp_body_gather(r, out, data + header, body);
+    }
+    return PyLong_FromLong(status);
 }
 
 PyDoc_STRVAR(redirect_doc, "_redirect_locally($self, location, /)\n--\n\n\
@@ -293,6 +352,7 @@ PyMethodDef mp_request_cgi[] = {
     {"add_cgi_vars", request_add_cgi_vars, METH_NOARGS, add_cgi_vars_doc},
     {"_file_stamp", request_file_stamp, METH_NOARGS, file_stamp_doc},
     {"_cgi_environ", request_cgi_environ, METH_NOARGS, environ_doc},
+    {"_answer", request_answer, METH_O, answer_doc},
     {"_scan_header", request_scan_header, METH_O, scan_header_doc},
     {"_redirect_locally", request_redirect_locally, METH_O, redirect_doc},
     {"_send_raw", request_send_raw, METH_NOARGS, send_raw_doc},

@@ -252,18 +252,36 @@ def _arguments(req: "mp_request") -> list[str]:
 class Run(Script):
     """A script between its beginning and its end, in the thread that made this."""
 
-    __slots__ = ("_before", "_place", "_req", "_response")
+    __slots__ = ("_before", "_file", "_is_raw", "_place", "_req", "_response")
 
-    def __init__(self, req: "mp_request") -> None:
-        directory, name = _split(req.filename or "")
+    def __init__(self, req: "mp_request", file: str) -> None:
+        """
+        Args:
+            req: The request.
+            file: Its filename.
+        """
+        directory, name = _split(file)
         self._req = req
-        self._response = _Response(req, name.startswith("nph-"))
+        self._file = file
+        self._is_raw = name.startswith("nph-")
+        #: None while nobody has asked for `output`.
+        self._response: _Response | None = None
         self._before = current.get()
         path = _SYS["path"] if self._before is None else sys.path
-        path = [directory, *_importer.path_without_handlers(path)]
-        Script.__init__(self, path, self._response)
+        Script.__init__(self, [directory, *_importer.path_without_handlers(path)])
         self._place: object | None = apache._enter_directory(directory)
         current.set(self)
+
+    @property
+    def output(self) -> _Response:
+        """Where what is printed goes."""
+        if self._response is None:
+            made = _Response(self._req, self._is_raw)
+            if self._response is None:  # by another thread meanwhile
+                self._response = made
+            if self._place is None:  # the script is over: see _leave()
+                self._response.abandon()
+        return self._response
 
     def _make_argv(self) -> list[str]:
         return _arguments(self._req)
@@ -275,7 +293,7 @@ class Run(Script):
         return io.TextIOWrapper(io.BufferedReader(_Body(self._req)), ENCODING, ON_ERROR)
 
     def _open_stdout(self) -> TextIO:
-        buffer: Any = _ResponseFile(self._response)
+        buffer: Any = _ResponseFile(self.output)
         return io.TextIOWrapper(buffer, ENCODING, ON_ERROR, "\n")
 
     def execute(self, code: CodeType) -> None:
@@ -287,7 +305,7 @@ class Run(Script):
         main = ModuleType.__new__(ModuleType)
         namespace = main.__dict__
         namespace.update(_MAIN)
-        namespace["__file__"] = self._req.filename
+        namespace["__file__"] = self._file
         self.namespace = namespace
         self.modules["__main__"] = main
         try:
@@ -296,7 +314,7 @@ class Run(Script):
             if error.code is not None and not isinstance(error.code, int):
                 print(error.code, file=sys.stderr)
         except BrokenPipeError:
-            if not self._response.is_broken:
+            if not self.output.is_broken:
                 raise
         except BaseException as error:
             if self.excepthook is None or self._req.connection.aborted:
@@ -315,15 +333,43 @@ class Run(Script):
         """
         try:
             self._finish()
-            self._response.is_ending = True
-            for stream in self._streams():
-                self._flush(stream)
-            self._respond(self._end_printing())
+            status = self._answer_at_once()
+            if status is None:
+                self._end_output()
         finally:
             self._leave()
-        if self._response.location is not None:
-            self._req._redirect_locally(self._response.location)
-        return self._response.status
+        if status is not None:
+            return status
+        response = self.output
+        if response.location is not None:
+            self._req._redirect_locally(response.location)
+        return response.status
+
+    def _answer_at_once(self) -> int | None:
+        """Answer with what was printed, where nothing else was done for a response, as in most
+        scripts: the status for Apache. None: that is left to _end_output()."""
+        printed = self.printed
+        if not printed or self._response is not None or self._is_raw:
+            return None
+        status = self._req._answer(b"".join(printed))
+        if status is not None:
+            self.printed = None
+        return status
+
+    def _end_output(self) -> None:
+        """Write what was printed last, and end the response."""
+        response = self.output
+        response.is_ending = True
+        for stream in self._streams():
+            self._flush(stream)
+        printed = self._end_printing()
+        try:
+            if printed:
+                response.write(printed)
+            response.finish()
+        except BrokenPipeError:
+            if not response.is_broken:
+                raise
 
     def _flush(self, stream: Any) -> None:
         try:
@@ -331,22 +377,12 @@ class Run(Script):
         except (AttributeError, ValueError):
             pass  # the script has put anything there, or closed it
         except BrokenPipeError:
-            if not self._response.is_broken:
-                raise
-
-    def _respond(self, printed: bytes) -> None:
-        """Write what was printed last, and end the response."""
-        try:
-            if printed:
-                self._response.write(printed)
-            self._response.finish()
-        except BrokenPipeError:
-            if not self._response.is_broken:
+            if not self.output.is_broken:
                 raise
 
     def fail(self) -> None:
         """The script has raised an exception, which decides what is answered."""
-        self._response.abandon()
+        self.output.abandon()
         try:
             self._finish()
         finally:
@@ -354,11 +390,13 @@ class Run(Script):
 
     def _leave(self) -> None:
         """Have everything be as it was before."""
-        if self._place is None:
+        place = self._place
+        if place is None:
             return
-        self._response.abandon()
+        self._place = None
+        if self._response is not None:
+            self._response.abandon()
         current.set(self._before)
-        place, self._place = self._place, None
         apache._leave_directory(place)
         self.namespace = None
         if len(self.modules) > 1:
@@ -395,7 +433,7 @@ def _flush_files(namespaces: list[dict[str, Any]]) -> None:
 
 def begin(req: "mp_request") -> tuple[Any, Any, Any]:
     """apache.setup_cgi()."""
-    Run(req)
+    Run(req, req.filename or "")
     return (os.environ, *_script.shared_streams())
 
 

@@ -58,15 +58,14 @@ class Script:
 
     __slots__ = (
         "_argv", "_environ", "_first_stdin", "_first_stdout", "_importing", "_stdin", "_stdout", "excepthook",
-        "exits", "first_stderr", "known", "modules", "namespace", "output", "path", "printed", "printed_size",
+        "exits", "first_stderr", "known", "modules", "namespace", "path", "printed", "printed_size",
         "stderr", "threads",
     )  # fmt: skip
 
-    def __init__(self, path: list[str], output: Output) -> None:
+    def __init__(self, path: list[str]) -> None:
         """
         Args:
             path: sys.path.
-            output: What sys.stdout ends in.
         """
         self._environ: dict[str, str] | None = None
         self._argv: Any = None
@@ -77,7 +76,6 @@ class Script:
         self._stdin: Any = None
         self._first_stdout: Any = None
         self._stdout: Any = _UNASSIGNED
-        self.output = output
         #: What is printed before anybody asks for sys.stdout; None from then on. Its bytes.
         self.printed: list[bytes] | None = []
         self.printed_size = 0
@@ -108,6 +106,11 @@ class Script:
 
     def _open_stdout(self) -> TextIO:
         """What sys.stdout is at first; it ends in `output`."""
+        raise NotImplementedError
+
+    @property
+    def output(self) -> Output:
+        """What sys.stdout ends in."""
         raise NotImplementedError
 
     @property

@@ -26,7 +26,7 @@ def handler(req: "mp_request") -> int:
         return apache.HTTP_NOT_FOUND
     except IsADirectoryError:
         return apache.HTTP_FORBIDDEN
-    run = _cgi.Run(req)
+    run = _cgi.Run(req, file)
     try:
         run.execute(code)
     except BaseException:
