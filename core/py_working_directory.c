@@ -80,12 +80,13 @@ static int go(const char *path, int may_separate, place *before)
         mp_interp_reacquire(&released);
         before->is_locked = 1;
     }
-    before->directory = open(".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 #ifdef O_PATH
-    if (before->directory < 0) { /* it may be one that this user cannot list */
-        before->directory = open(".", O_PATH | O_DIRECTORY | O_CLOEXEC);
-    }
+    /* All that fchdir() needs: cheaper, and this user need not be able to list it. */
+    before->directory = open(".", O_PATH | O_DIRECTORY | O_CLOEXEC);
 #endif
+    if (before->directory < 0) {
+        before->directory = open(".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    }
     if (before->directory >= 0) {
         before->mask = umask(077); /* meanwhile: nothing becomes more readable */
         umask(before->mask);
