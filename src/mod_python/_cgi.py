@@ -11,6 +11,7 @@ import os
 import re
 import sys
 import tempfile
+from sys import getrefcount
 from types import CodeType, ModuleType
 from typing import IO, TYPE_CHECKING, Any, TextIO
 from urllib.parse import unquote
@@ -40,6 +41,13 @@ _STATUS_LINE = re.compile(rb"\AHTTP/\d\.\d(?=[ \t])")
 _MAIN = {**vars(ModuleType("__main__")), "__file__": None, "__builtins__": builtins}
 
 _SYS = vars(sys)
+
+# Bound here once: each call of what is imported would do it anew.
+_current_script = current.get
+_set_current = current.set
+_enter_directory = apache._enter_directory
+_leave_directory = apache._leave_directory
+
 _split = functools.lru_cache(1024)(os.path.split)
 
 
@@ -266,11 +274,11 @@ class Run(Script):
         self._is_raw = name.startswith("nph-")
         #: None while nobody has asked for `output`.
         self._response: _Response | None = None
-        self._before = current.get()
+        self._before = _current_script()
         path = _SYS["path"] if self._before is None else sys.path
         Script.__init__(self, [directory, *_importer.path_without_handlers(path)])
-        self._place: object | None = apache._enter_directory(directory)
-        current.set(self)
+        self._place: object | None = _enter_directory(directory)
+        _set_current(self)
 
     @property
     def output(self) -> _Response:
@@ -396,8 +404,8 @@ class Run(Script):
         self._place = None
         if self._response is not None:
             self._response.abandon()
-        current.set(self._before)
-        apache._leave_directory(place)
+        _set_current(self._before)
+        _leave_directory(place)
         self.namespace = None
         if len(self.modules) > 1:
             _script_modules.release(self)
@@ -409,7 +417,7 @@ def _forget(modules: dict[str, ModuleType]) -> None:
     main = modules.pop("__main__", None)
     if main is not None and not modules:
         namespaces, main = [main.__dict__], None
-        if sys.getrefcount(namespaces[0]) == 2:
+        if getrefcount(namespaces[0]) == 2:
             return  # nothing in it refers to it: it goes now
     else:
         namespaces = [vars(module) for module in (main, *modules.values()) if module is not None]

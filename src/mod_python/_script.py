@@ -20,7 +20,7 @@ from collections.abc import Callable, Iterator, Mapping, MutableMapping
 from types import ModuleType
 from typing import Any, Protocol, TextIO
 
-__all__ = ["Script", "current", "install", "shared_streams"]
+__all__ = ["Known", "Script", "current", "install", "shared_streams"]
 
 #: The script that the calling context belongs to.
 current: contextvars.ContextVar["Script | None"] = contextvars.ContextVar("script", default=None)
@@ -38,6 +38,10 @@ MOST_PRINTED = 8192
 
 # In place of a sys.stdout.
 _UNASSIGNED: Any = object()
+
+
+#: A sys.path, names that are no module of a script's with that, and since when: see _script_modules.
+Known = tuple[list[str], set[str], float]
 
 
 class Output(Protocol):
@@ -83,11 +87,11 @@ class Script:
         self.first_stderr = self.stderr = _SYS["stderr"].outside
         #: None: as outside.
         self.excepthook: Any = None
-        #: Its own modules, and what is none of them, by name: see _script_modules.
+        #: Its own modules by name, and what is none of them: see _script_modules.
         self.modules: dict[str, ModuleType] = {}
         #: Of `__main__`.
         self.namespace: dict[str, Any] | None = None
-        self.known: tuple[list[str], set[str]] | None = None
+        self.known: Known | None = None
         self._importing: Any = None
         self.threads: list[threading.Thread] = []
         self.exits: list[Callable[[], object]] = []
@@ -262,12 +266,7 @@ class _Stream:
 
     def write(self, text: str) -> int:
         """Write, as print() does; without __getattr__, which would take longer."""
-        script = current.get()
-        if script is None:
-            return self.outside.write(text)  # type: ignore[no-any-return]
-        if self is _SYS["stdout"]:
-            return script.print(text)
-        return getattr(script, self._name).write(text)  # type: ignore[no-any-return]
+        return self._find().write(text)  # type: ignore[no-any-return]
 
     def __iter__(self) -> Iterator[str]:
         return iter(self._find())
@@ -284,6 +283,15 @@ class _Stream:
 
     def __repr__(self) -> str:
         return repr(self._find())
+
+
+class _Stdout(_Stream):
+    """sys.stdout."""
+
+    def write(self, text: str) -> int:
+        """Write; where all that a script does is print, there is no stream beneath this one."""
+        script = current.get()
+        return self.outside.write(text) if script is None else script.print(text)
 
 
 class _Buffer:
@@ -545,8 +553,8 @@ def install() -> None:
     """Prepare this interpreter for scripts; once."""
     if isinstance(sys, _Sys):
         return
-    for name in ("stdin", "stdout", "stderr"):
-        _SYS[name] = _Stream(name, _SYS[name])
+    for name, kind in (("stdin", _Stream), ("stdout", _Stdout), ("stderr", _Stream)):
+        _SYS[name] = kind(name, _SYS[name])
     sys.__class__ = _Sys
     os.environ = _Environ(os.environ)  # type: ignore[assignment]  # noqa: B003
     os.environb = _EnvironBytes()  # type: ignore[assignment]

@@ -33,7 +33,7 @@ from importlib.machinery import (
 from types import CodeType, ModuleType
 from typing import Any
 
-from mod_python._script import Script, current
+from mod_python._script import Known, Script, current
 
 __all__ = ["code_of", "install", "release"]
 
@@ -49,8 +49,8 @@ _Stamp = tuple[int, int, int]
 _code: dict[str, tuple[_Stamp, CodeType]] = {}
 #: Extension modules cannot be loaded twice.
 _extensions: dict[str, ModuleType] = {}
-#: By sys.path: since when, and names that are no script's own.
-_known: dict[tuple[str, ...], tuple[float, set[str]]] = {}
+#: By sys.path: the same, names that are no script's own, and since when.
+_known: dict[tuple[str, ...], Known] = {}
 #: How many running scripts have a module of this name.
 _users: dict[str, int] = {}
 _users_lock = threading.Lock()
@@ -119,17 +119,17 @@ def _is_built_in(name: str) -> bool:
 
 def _names_known(script: Script) -> set[str]:
     """Top-level names that a search of the script's path need not be made for."""
-    if script.known is not None and script.known[0] == script.path:
-        return script.known[1]
-    path = tuple(script.path)
-    now = time.monotonic()
-    kept = _known.get(path)
-    if kept is None or now - kept[0] >= KNOWN_FOR:
-        if len(_known) >= MOST_CODE:
-            _known.clear()
-        kept = _known[path] = (now, set())
-    script.known = ([*path], kept[1])
-    return kept[1]
+    known = script.known
+    if known is None or known[0] != script.path:
+        path = tuple(script.path)
+        now = time.monotonic()
+        known = _known.get(path)
+        if known is None or now - known[2] >= KNOWN_FOR:
+            if len(_known) >= MOST_CODE:
+                _known.clear()
+            known = _known[path] = ([*path], set(), now)
+        script.known = known
+    return known[1]
 
 
 def _is_known(script: Script, name: str) -> bool:
@@ -305,6 +305,7 @@ class _Loader:
 
 def _import_statement(original: Callable[..., ModuleType]) -> Callable[..., ModuleType]:
     """`__import__`, which gives the script's own modules to the script and to them."""
+    current_script = current.get
 
     def __import__(
         name: str,
@@ -313,7 +314,7 @@ def _import_statement(original: Callable[..., ModuleType]) -> Callable[..., Modu
         fromlist: Sequence[str] | None = (),
         level: int = 0,
     ) -> ModuleType:
-        script = current.get()
+        script = current_script()
         if script is not None and globals and (globals is script.namespace or script.owns(globals)):
             try:
                 if not level and _is_known(script, name):

@@ -18,7 +18,7 @@ def handler(req: "mp_request") -> int:
         or what the script's header amounts to.
     """
     file = req.filename
-    if file is None or (req.used_path_info == apache.AP_REQ_REJECT_PATH_INFO and req.path_info):
+    if file is None or (req.path_info and req.used_path_info == apache.AP_REQ_REJECT_PATH_INFO):
         return apache.HTTP_NOT_FOUND
     try:
         code = _script_modules.code_of(file, req._file_stamp())
