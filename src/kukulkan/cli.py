@@ -31,7 +31,7 @@ def cli() -> None:
 
 @cli.command("module-config")
 def module_config() -> None:
-    """Print the line of httpd.conf that loads this environment's module."""
+    """Print the line that loads this environment's module."""
     click.echo(installation.load_module_line())
 
 
@@ -134,7 +134,10 @@ def doctor_command(path: Path | None, is_trying: bool) -> int:
     "--pythonoption", "options", metavar='"KEY VALUE"', multiple=True, help="A PythonOption; may be repeated."
 )
 def create(directory: Path, handler: str, listen: str, pythonpath: str, options: tuple[str, ...]) -> None:
-    """Write a small server into DIRECTORY: configuration, logs, and a place for pages."""
+    """Write a small server into DIRECTORY.
+
+    It has configuration, logs, and a place for pages.
+    """
     path = [part for part in pythonpath.split(os.pathsep) if part]
     made = manage.create(directory, handler, listen, path, options)
     name = click.get_current_context().find_root().info_name
@@ -146,7 +149,10 @@ def create(directory: Path, handler: str, listen: str, pythonpath: str, options:
 @cli.command("genconfig")
 @click.argument("script", type=click.Path(path_type=Path, dir_okay=False))
 def genconfig(script: Path) -> None:
-    """Print the configuration that SCRIPT, as `create` writes it, makes."""
+    """Print the configuration that SCRIPT makes.
+
+    `create` writes such a script: conf/httpd_conf.py.
+    """
     click.echo(manage.generate(script), nl=False)
 
 
@@ -160,7 +166,7 @@ PROGRAM = click.option("--httpd", "program", metavar="PROGRAM", help="The Apache
 @CONFIGURATION
 @PROGRAM
 def start(configuration: Path, program: str | None) -> None:
-    """Start Apache, in the background, with the configuration CONF."""
+    """Start Apache in the background, with CONF."""
     manage.control(configuration, "start", program)
 
 
@@ -168,7 +174,7 @@ def start(configuration: Path, program: str | None) -> None:
 @CONFIGURATION
 @PROGRAM
 def stop(configuration: Path, program: str | None) -> None:
-    """Stop that Apache, once the requests it has are answered."""
+    """Stop that Apache, once its requests are answered."""
     manage.control(configuration, "graceful-stop", program)
 
 
@@ -176,7 +182,7 @@ def stop(configuration: Path, program: str | None) -> None:
 @CONFIGURATION
 @PROGRAM
 def restart(configuration: Path, program: str | None) -> None:
-    """Have that Apache read its configuration again, and interrupt no request."""
+    """Have that Apache read CONF again, and interrupt nothing."""
     manage.control(configuration, "graceful", program)
 
 

@@ -66,6 +66,14 @@ def test_help_names_every_option():
     assert not [option for option in options.split() if f"--{option}" not in output]
 
 
+def test_help_has_a_whole_sentence_for_each_command():
+    """None is too long for a terminal of 80 columns."""
+    output = CliRunner().invoke(cli.cli, ["--help"], terminal_width=80).output
+    lines = output.partition("Commands:\n")[2].splitlines()
+    assert [line.split()[0] for line in lines] == sorted(cli.cli.commands)
+    assert [line for line in lines if line.endswith("...") or not line.endswith(".")] == []
+
+
 def test_version_is_the_distributions(capsys):
     """`kukulkan --version`."""
     assert cli.main(["--version"]) == 0
