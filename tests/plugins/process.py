@@ -2,10 +2,12 @@
 which knows the parent by its pid."""
 
 import os
+import secrets
 import signal
 import socket
 import subprocess
 import time
+from collections import deque
 from collections.abc import Callable
 from pathlib import Path
 
@@ -21,11 +23,29 @@ class StartError(Exception):
     """Apache did not start; the text is what it said."""
 
 
+#: Below those that clients are given (net.ipv4.ip_local_port_range).
+_PORTS = range(10_000, 32_768)
+#: Descriptors of sockets, whose names no other process can have meanwhile.
+_claims: deque[int] = deque()
+_MOST_CLAIMS = 64
+
+
 def free_port() -> int:
-    """A port that was free a moment ago."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
+    """A port that no other process of tests is given before this one has used many more."""
+    while True:
+        port = secrets.choice(_PORTS)
+        claim = socket.socket(socket.AF_UNIX)
+        try:
+            claim.bind(f"\0kukulkan-test-port-{port}")
+            with socket.socket() as probe:
+                probe.bind(("", port))
+        except OSError:
+            claim.close()
+            continue
+        _claims.append(claim.detach())
+        if len(_claims) > _MOST_CLAIMS:
+            os.close(_claims.popleft())
+        return port
 
 
 def wait_for(condition: Callable[[], object], what: str) -> None:
