@@ -91,26 +91,18 @@ static PyObject *get_child_num(PyObject *op, void *closure)
     return PyLong_FromLong(0); /* httpd -X has no slot */
 }
 
-static PyObject *address(const apr_sockaddr_t *sockaddr, const char *ip)
-{
-    if (!sockaddr) {
-        Py_RETURN_NONE;
-    }
-    return Py_BuildValue("(Ni)", mp_str_from_latin1(ip), (int)sockaddr->port);
-}
-
 static PyObject *get_local_addr(PyObject *op, void *closure)
 {
     conn_rec *c = mp_connection_record((mp_connection *)op);
 
-    return c ? address(c->local_addr, c->local_ip) : NULL;
+    return c ? mp_address_from(c->local_addr, c->local_ip) : NULL;
 }
 
 static PyObject *get_remote_addr(PyObject *op, void *closure)
 {
     conn_rec *c = mp_connection_record((mp_connection *)op);
 
-    return c ? address(c->client_addr, c->client_ip) : NULL;
+    return c ? mp_address_from(c->client_addr, c->client_ip) : NULL;
 }
 
 static PyObject *get_double_reverse(PyObject *op, void *closure)

@@ -118,6 +118,14 @@ PyObject *mp_tuple_from_strings(const apr_array_header_t *strings)
     return tuple;
 }
 
+PyObject *mp_address_from(const apr_sockaddr_t *sockaddr, const char *ip)
+{
+    if (!sockaddr) {
+        Py_RETURN_NONE;
+    }
+    return Py_BuildValue("(Ni)", mp_str_from_latin1(ip), (int)sockaddr->port);
+}
+
 int mp_data_from_object(PyObject *object, Py_buffer *view, const char *what)
 {
     if (PyUnicode_Check(object)) {

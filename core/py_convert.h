@@ -5,6 +5,7 @@
 
 #include "compat.h"
 
+#include <apr_network_io.h>
 #include <apr_pools.h>
 #include <apr_tables.h>
 
@@ -30,6 +31,9 @@ char *mp_fs_from_object(apr_pool_t *pool, PyObject *value, const char *what);
 
 /* A tuple of the strings of an array of char *; NULL array gives (). */
 PyObject *mp_tuple_from_strings(const apr_array_header_t *strings);
+
+/* The tuple (ip, port) of an address; NULL sockaddr gives None. New reference. */
+PyObject *mp_address_from(const apr_sockaddr_t *sockaddr, const char *ip);
 
 /* What a write method sends: a bytes-like object as it is, str as UTF-8; to be released.
  * what names the method in errors. 0, or -1 with TypeError. */

@@ -298,7 +298,16 @@ static PyObject *get_request_rec(PyObject *op, void *closure)
     return r ? PyCapsule_New(r, NULL, NULL) : NULL;
 }
 
+static PyObject *get_useragent_addr(PyObject *op, void *closure)
+{
+    request_rec *r = mp_request_record((mp_request *)op);
+
+    return r ? mp_address_from(r->useragent_addr, r->useragent_ip) : NULL;
+}
+
 PyGetSetDef mp_request_handlers_members[] = {
+    {"useragent_addr", get_useragent_addr, NULL,
+     PyDoc_STR("(str, int): the client's address and port, behind trusted proxies too."), NULL},
     {"hlist", get_hlist, NULL,
      PyDoc_STR("mp_hlist: the handlers of the running phase, from the running one on."), NULL},
     {"_bytes_queued", get_bytes_queued, NULL,

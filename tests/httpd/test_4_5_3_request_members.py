@@ -88,6 +88,8 @@ READ_ONLY = [
     "unparsed_uri",
     "parsed_uri",
     "eos_sent",
+    "useragent_ip",
+    "useragent_addr",
 ]
 
 # What later versions made writable, with a value to try.
@@ -125,6 +127,16 @@ def test_values(httpd):
         else:
             got = answers[name]
             assert got == (list(expected) if expected == () else expected), name
+
+
+def test_address_of_the_client(httpd):
+    """useragent_addr is the request's client, also behind a proxy that mod_remoteip trusts."""
+    code = "return [req.useragent_ip, req.useragent_addr, req.connection.remote_addr]"
+    ip, addr, peer = httpd.run(code)
+    assert ip == "127.0.0.1" and addr == peer
+    server = httpd("RemoteIPHeader X-Forwarded-For\nRemoteIPInternalProxy 127.0.0.1", modules=("remoteip",))
+    ip, addr, peer = server.run(code, headers={"X-Forwarded-For": "192.0.2.7"})
+    assert ip == addr[0] == "192.0.2.7" and peer[0] == "127.0.0.1"
 
 
 @pytest.mark.parametrize("name", READ_ONLY)
