@@ -77,9 +77,13 @@ PyObject *mp_log_connection(PyObject *message, int level, conn_rec *c)
     if (!(bytes = encode(message))) {
         return NULL;
     }
-    mp_blocking_begin(&blocking, mp_conn_context_of(c));
-    ap_log_cerror(APLOG_MARK, level & APLOG_LEVELMASK, 0, c, "%s", PyBytes_AS_STRING(bytes));
-    mp_blocking_end(&blocking);
+    if (mp_is_used_elsewhere(mp_conn_context_of(c))) {
+        mp_log(PyBytes_AS_STRING(bytes), level, NULL, c->base_server);
+    } else {
+        mp_blocking_begin(&blocking, mp_conn_context_of(c));
+        ap_log_cerror(APLOG_MARK, level & APLOG_LEVELMASK, 0, c, "%s", PyBytes_AS_STRING(bytes));
+        mp_blocking_end(&blocking);
+    }
     Py_DECREF(bytes);
     Py_RETURN_NONE;
 }

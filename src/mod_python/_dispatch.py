@@ -410,7 +410,7 @@ def run_connection(conn: _apache.mp_conn, handler: Handler, flags: int, python_p
                 return _status_from(error.args[0]) if error.args else OK
         except BaseException as worse:
             error = worse
-        _errors.report_connection(handler, error, function is not None)
+        _errors.report_connection(conn, handler, error, function is not None)
         return OK
     finally:
         _scope.leave(before)

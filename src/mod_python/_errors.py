@@ -129,15 +129,17 @@ def report_filter(
     return text.encode("utf-8", "backslashreplace").decode() + "\n"
 
 
-def report_connection(handler: "Handler", error: BaseException, is_resolved: bool) -> None:
-    """Log what ended a connection handler; that the client has gone is no error, an OSError
-    of the handler's own is one."""
+def report_connection(
+    conn: _apache.mp_conn, handler: "Handler", error: BaseException, is_resolved: bool
+) -> None:
+    """Log what ended a connection handler, with the peer's address; that the client has gone
+    is no error, an OSError of the handler's own is one."""
     # As conn.read() and conn.write() leave it.
     if isinstance(error, OSError) and "_mp_status" in vars(error):
-        _apache._log(f"KK0108: {handler}: {_summary(error)}", _apache.APLOG_INFO)
+        conn.log_error(f"KK0108: {handler}: {_summary(error)}", _apache.APLOG_INFO)
     else:
         code = _code_of(error, is_resolved)
-        _apache._log(f"{code}: {handler}: {describe(error)}", _apache.APLOG_ERR)
+        conn.log_error(f"{code}: {handler}: {describe(error)}", _apache.APLOG_ERR)
 
 
 def report_cleanup(function: object, error: BaseException) -> None:

@@ -304,7 +304,7 @@ def test_exception(httpd, statement, kind):
     with server.connect() as connection:
         connection.send(b"spam\n")
         assert connection.read_all() == b"spam\n"
-    record = server.expect_log("KK0101: PythonConnectionHandler spam: ")
+    record = server.expect_log(r"\[client 127\.0\.0\.1:\d+\] KK0101: PythonConnectionHandler spam: ")
     assert record.level == "error" and kind in record.message
 
 
