@@ -11,7 +11,7 @@ import pytest
 
 from plugins.client import TIMEOUT
 from plugins.installation import PATIENCE
-from plugins.process import wait_for
+from plugins.process import free_port, wait_for
 from plugins.tls import TLS, TLSConnection, certificate
 
 LIB = "PythonPath \"sys.path + ['${root}/lib']\"\nPythonConnectionHandler spam\n"
@@ -235,10 +235,10 @@ def test_ipv6(httpd, listen, address):
     socket for both either."""
     with socket.socket(socket.AF_INET6) as probe:
         try:
-            probe.bind(("::1", 0))
+            probe.bind((listen.strip("[]"), 0))
         except OSError:
             pytest.skip("this machine has no IPv6 loopback")
-        port = probe.getsockname()[1]
+    port = free_port()
     server = httpd(f"Listen {listen}:{port}\n" + LIB, {"lib/spam.py": OBEY})
     with server.connect() as connection:
         connection.socket.close()
