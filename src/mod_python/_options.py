@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
-__all__ = ["flag", "number", "text"]
+__all__ = ["flag", "number", "path", "path_of", "text"]
 
 _SESSION = "mod_python.session."
 _FILE = "mod_python.file_session."
@@ -31,6 +31,17 @@ def text(options: Mapping[str, Any], key: str, default: str | None = None) -> An
         if alias is not None:
             value = options.get(alias)
     return default if value is None else value
+
+
+def path_of(value: str) -> str:
+    """The file name that a value, which is a table's and so ISO-8859-1, stands for."""
+    return value if value.isascii() else value.encode("latin-1").decode("utf-8", "surrogateescape")
+
+
+def path(options: Mapping[str, Any], key: str) -> str | None:
+    """The same as text() for what names a file or a directory."""
+    value = text(options, key)
+    return None if value is None else path_of(value)
 
 
 def flag(options: Mapping[str, Any], key: str, default: bool) -> bool:

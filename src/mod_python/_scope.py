@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING, Any
 
 import _apache
 
+from mod_python import _options
+
 if TYPE_CHECKING:
     from mod_python._handlers import Handler
 
@@ -147,7 +149,7 @@ def importer_path() -> list[str]:
     path = _paths.get(text)
     if path is None:
         try:
-            path = ast.literal_eval(text)
+            path = ast.literal_eval(_options.path_of(text))
         except (ValueError, SyntaxError, MemoryError, RecursionError):
             path = None
         if not isinstance(path, list) or not all(isinstance(item, str) for item in path):

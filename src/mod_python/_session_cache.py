@@ -97,7 +97,7 @@ class _CacheSession(BaseSession):
         options = req.get_options()
         url = _options.text(options, _SESSION + "cache_url", self._default_url)
         self._duration = _options.number(options, _SESSION + "cache_lock_timeout", 30) or 30
-        self._key = _read_key(options.get(_SESSION + "cache_key_file"))
+        self._key = _read_key(_options.path(options, _SESSION + "cache_key_file"))
         self._store = type(self)._connect(url)
         self._shown = _without_password(url)
         super().__init__(req, sid, secret, lock, timeout)

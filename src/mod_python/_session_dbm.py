@@ -50,7 +50,7 @@ class DbmSession(BaseSession):
         """
         options = req.get_options()
         folder = directory_option(options, _DBM + "database_directory")
-        name = dbm or _options.text(options, _DBM + "database_filename", "mp_sess.dbm")
+        name = dbm or _options.path(options, _DBM + "database_filename") or "mp_sess.dbm"
         self._path = os.path.join(folder, name)
         self._type = dbmtype
         super().__init__(req, sid, secret, lock, timeout)

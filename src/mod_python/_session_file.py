@@ -103,8 +103,8 @@ class FileSession(BaseSession):
 
 def directory_option(options: "_apache.mp_table", key: str) -> str:
     """The directory that an option names, or the one for all stores, or that for temporary files."""
-    common = _options.text(options, "mod_python.session.database_directory")
-    return os.path.abspath(_options.text(options, key) or common or tempfile.gettempdir())
+    common = _options.path(options, "mod_python.session.database_directory")
+    return os.path.abspath(_options.path(options, key) or common or tempfile.gettempdir())
 
 
 def _flag(options: "_apache.mp_table", argument: int, key: str) -> bool:

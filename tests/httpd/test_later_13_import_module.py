@@ -119,11 +119,11 @@ def test_file_names(httpd):
 
 def test_importer_path(httpd):
     """PythonOption mod_python.importer.path is searched before sys.path."""
-    files = {"index.py": IMPORTS, "lib/helper.py": "WORD = 'lib'\n"}
-    option = "PythonOption mod_python.importer.path \"['~/lib']\"\n"
+    files = {"index.py": IMPORTS, "lib é/helper.py": "WORD = 'lib'\n"}
+    option = "PythonOption mod_python.importer.path \"['~/lib é']\"\n"
     site = httpd.site(PYTHON + option, files)
     assert site.get("x").text == "lib"
-    bad = httpd.site(PYTHON + option.replace("['~/lib']", "sys.path"), files)
+    bad = httpd.site(PYTHON + option.replace("['~/lib é']", "sys.path"), files)
     assert bad.get("x").status_code == 500
     bad.expect_log("KK0104: .*ValueError: PythonOption mod_python.importer.path sys.path is no list")
 

@@ -66,20 +66,20 @@ def test_dbm_names_and_modes(httpd):
 
 
 def test_directories_of_each_store(httpd):
-    """The options of one store win over those of all."""
+    """The options of one store win over those of all; they are file names, so UTF-8."""
     config = (
-        "PythonOption mod_python.file_session.database_directory ${root}/store/file\n"
+        "PythonOption mod_python.file_session.database_directory ${root}/store/filé\n"
         "PythonOption mod_python.dbm_session.database_directory ${root}/store/dbm\n"
-        "PythonOption mod_python.dbm_session.database_filename spam\n"
+        "PythonOption mod_python.dbm_session.database_filename späm\n"
     )
     server, folder = fresh(httpd, "options", config)
-    for name in ("file", "dbm"):
+    for name in ("filé", "dbm"):
         (folder / name).mkdir()
         shutil.chown(folder / name, folder.stat().st_uid)
     run(server, NEW.format("FileSession"))
     run(server, NEW.format("DbmSession"))
-    assert (folder / "file" / "mp_sess").is_dir()
-    assert (folder / "dbm" / "spam").is_file()
+    assert (folder / "filé" / "mp_sess").is_dir()
+    assert (folder / "dbm" / "späm").is_file()
 
 
 @pytest.mark.parametrize("kind", ["dumb", "gnu", "ndbm"])

@@ -50,3 +50,11 @@ def test_no_flags(value):
 def test_default_of_a_flag():
     """Without the key it is the default."""
     assert _options.flag({}, "key", True) is True
+
+
+def test_paths():
+    """The bytes that a table shows as ISO-8859-1 are a file name in UTF-8; others round-trip."""
+    assert _options.path({"key": "/srv/caf\u00c3\u00a9"}, "key") == "/srv/caf\u00e9"
+    assert _options.path({"key": "/srv/\u00e9"}, "key") == "/srv/\udce9"
+    assert _options.path({"key": "/srv"}, "key") == "/srv"
+    assert _options.path({}, "key") is None
