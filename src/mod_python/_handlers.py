@@ -16,6 +16,7 @@ class Handler:
 
     __slots__ = (
         "_cached",
+        "_place",
         "direct",
         "directory",
         "is_location",
@@ -49,6 +50,8 @@ class Handler:
         #: The module, what was found in it, and the path generation then: one value, for
         #: many threads resolve the same handler.
         self._cached: tuple[object, Callable[[Any], Any], int] | None = None
+        #: Where the module was found before sys.path; "": it was not found yet.
+        self._place: str | None = ""
         #: What the core may call without asking resolve(), as long as it need not notice
         #: changed files and sys.path is as PythonPath says; None: it has to ask.
         self.direct: Callable[[Any], Any] | None = None
@@ -113,7 +116,11 @@ class Handler:
         if directory is not None:
             _importer.add_directory(directory)
         try:
-            module = _importer.load(self.module, directory, reload)
+            place = self._place
+            if place == "":
+                place = _importer.place_of(self.module, directory)
+            module = _importer.load(self.module, place, reload)
+            self._place = place
         except ModuleNotFoundError as error:
             if error.name not in (self.module, self.module.partition(".")[0]):
                 raise  # it is there, and lacks something itself
@@ -176,6 +183,14 @@ class PlacedHandler(Handler):
     @_cached.setter
     def _cached(self, found: tuple[object, Callable[[Any], Any], int] | None) -> None:
         self._original._cached = found
+
+    @property
+    def _place(self) -> str | None:
+        return self._original._place
+
+    @_place.setter
+    def _place(self, place: str | None) -> None:
+        self._original._place = place
 
     @property
     def direct(self) -> Callable[[Any], Any] | None:

@@ -21,7 +21,7 @@ from typing import Any
 from mod_python import _module_names, _reload, _scope
 from mod_python._source_loader import ModuleInfo
 
-__all__ = ["absolute", "builtins_of", "note", "places"]
+__all__ = ["absolute", "builtins_of", "note", "places", "places_of_option"]
 
 _builtins: dict[str, dict[str, Any]] = {}
 
@@ -76,8 +76,19 @@ def places(globals: Mapping[str, Any], path: Sequence[str] | None = None) -> Ite
             yield absolute(item, base)
     elif (root := _scope.handler_root()) is not None:
         yield os.path.normpath(root)
+    yield from places_of_option(_scope.handler_root())
+
+
+def places_of_option(root: str | None) -> Iterator[str]:
+    """The directories of the option mod_python.importer.path, without those that would begin
+    from the handler's directory where there is none.
+
+    Args:
+        root: The handler's directory.
+    """
     for item in _scope.importer_path():
-        yield absolute(item, _scope.handler_root())
+        if os.path.isabs(item) or root is not None:
+            yield absolute(item, root)
 
 
 def note(globals: Mapping[str, Any] | None, module: ModuleType) -> None:

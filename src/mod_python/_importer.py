@@ -20,7 +20,7 @@ from types import ModuleType
 from typing import Any
 
 from mod_python import _module_names, _reload, _scope
-from mod_python._import_statement import absolute, builtins_of, note, places
+from mod_python._import_statement import absolute, builtins_of, note, places, places_of_option
 from mod_python._python_path import (
     add_directory,
     evaluate_path,
@@ -47,6 +47,7 @@ __all__ = [
     "loaded_file",
     "path_generation",
     "path_without_handlers",
+    "place_of",
     "set_path",
 ]
 
@@ -114,6 +115,21 @@ _asked: dict[tuple[str, str | None], str] = {}
 _watched: set[str] = set()
 #: By name in sys.modules: its __mp_path__.
 _search: dict[str, list[str]] = {}
+
+
+def place_of(name: str, directory: str | None) -> str | None:
+    """The directory that a handler's module is looked for in before sys.path: the handler's
+    own, unless it lacks the module and one of the option mod_python.importer.path has it.
+
+    Args:
+        name: Dotted name.
+        directory: That of the handler, if it has one.
+    """
+    top = name.partition(".")[0]
+    if directory is not None and _module_names.name_in(directory, top) is not None:
+        return directory
+    has_it = (each for each in places_of_option(directory) if _module_names.name_in(each, top) is not None)
+    return next(has_it, directory)
 
 
 def load(name: str, directory: str | None = None, reload: bool = True) -> ModuleType:

@@ -128,6 +128,40 @@ def test_importer_path(httpd):
     bad.expect_log("KK0104: .*ValueError: PythonOption mod_python.importer.path sys.path is no list")
 
 
+HANDLER = """
+    from mod_python import apache
+
+    def handler(req):
+        req.write(__file__.split("/", -1)[-2] + " NUMBER")
+        return apache.OK
+    """
+
+
+def test_handlers_in_importer_path(httpd):
+    """A handler's module is found there too, before sys.path, and reloaded; but its own
+    directory comes first."""
+    own, far = HANDLER.replace("NUMBER", "1"), HANDLER.replace("NUMBER", "2")
+    code = HANDLER.replace("NUMBER", "3")
+    server = httpd(
+        "PythonPath \"sys.path + ['${root}/path']\"\n"
+        "PythonOption mod_python.importer.path \"['~/no', '${root}/far']\"\n"
+        "<Location /there>\nSetHandler python-program\nPythonHandler spam\n</Location>\n"
+        "<Location /path>\nSetHandler python-program\nPythonHandler eggs\n</Location>\n"
+        "<Directory ${root}/htdocs/own>\nSetHandler python-program\nPythonHandler spam\n</Directory>\n",
+        {
+            "htdocs/own/spam.py": own,
+            "far/spam.py": far,
+            "path/spam.py": code,
+            "path/eggs.py": code,
+        },
+    )
+    assert server.get("there").text == "far 2"
+    assert server.get("own/x").text == "own 1"
+    assert server.get("path").text == "path 3"
+    server.write("far/spam.py", HANDLER.replace("NUMBER", "new"))
+    assert server.get("there").text == "far new"
+
+
 def test_defaults_of_import_module(httpd):
     """autoreload is PythonAutoReload, log is PythonDebug."""
     code = """
