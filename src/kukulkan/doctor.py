@@ -37,6 +37,9 @@ _GONE = {
     "zpublisher": "It was for Zope 2: publish functions with mod_python.publisher.",
 }
 
+# The PythonOption that names directories with modules.
+_IMPORTER_PATH = "mod_python.importer.path"
+
 # A Python's own directory, as in /usr/lib/python2.7/site-packages.
 _PYTHON = re.compile(r"python(\d+\.\d+)(?=/|$)")
 
@@ -264,6 +267,8 @@ def _configuration(found: list[Directive], checkup: _Checkup, further: Iterable[
     for directive in found:
         if directive.name == "pythonpath":
             paths += _python_path(directive, checkup)
+        elif directive.name == "pythonoption" and directive.arguments[:1] == (_IMPORTER_PATH,):
+            paths += _importer_path(directive, checkup)
         elif directive.name == "pythonhome" and directive.arguments:
             checkup.findings += _home(directive)
             installed += map(
@@ -350,6 +355,21 @@ def _script(directive: Directive, file: Path, checkup: _Checkup) -> None:
     elif "$" not in str(file):
         what = f"there is no {file}"
         checkup.findings.append(Finding(directive.file, directive.line, ERROR, what, "Correct the name."))
+
+
+def _importer_path(directive: Directive, checkup: _Checkup) -> list[str]:
+    """The absolute directories of the option, which is a list of strings."""
+    text = " ".join(directive.arguments[1:])
+    try:
+        places = ast.literal_eval(text) if text else []
+    except (ValueError, SyntaxError, MemoryError, RecursionError):
+        places = None
+    if not isinstance(places, list) or not all(isinstance(place, str) for place in places):
+        what = f"PythonOption {_IMPORTER_PATH} {text} is no list of strings; it is read, not evaluated"
+        cure = f"Write the directories: PythonOption {_IMPORTER_PATH} \"['/srv/lib', '~/lib']\"."
+        checkup.findings.append(Finding(directive.file, directive.line, ERROR, what, cure))
+        return []
+    return [place for place in places if place.startswith("/")]
 
 
 def _python_path(directive: Directive, checkup: _Checkup) -> list[str]:

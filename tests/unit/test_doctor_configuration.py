@@ -149,6 +149,22 @@ def test_relative_load_module(write, monkeypatch):
     assert examine(path) == []
 
 
+def test_importer_path(write, tmp_path):
+    """Handlers are looked for in its directories too, and what is there is looked at; what is no
+    list of strings is told."""
+    write("far/spam.py", "import eggs\n")
+    write("far/eggs.py", "print 'x'\n")
+    option = "PythonOption mod_python.importer.path"
+    text = f"{option} \"['{tmp_path}/far', '~/lib']\"\nPythonHandler spam\n"
+    path = write("httpd.conf", f'{text}{option} "sys.path+[1]"\n{option}\n')
+    told = examine(path)
+    assert "eggs.py:1 error: Python 2: print statement: print 'x'" in told
+    assert len(told) == 2
+    assert told[1].startswith(
+        "httpd.conf:3 error: PythonOption mod_python.importer.path sys.path+[1] is no list"
+    )
+
+
 def test_layout_of_debian(write, monkeypatch, tmp_path):
     """Without ServerRoot all names begin beside the configuration; modules and sites are links;
     .htaccess files count where they are allowed; a2dismod is how a module is taken out."""
