@@ -447,8 +447,9 @@ def report_timeout(
 
 
 def run_cleanups(cleanups: list[_Cleanup]) -> None:
-    """Call the functions of req.register_cleanup(), in order; log what they raise."""
-    for function, data in cleanups:
+    """Call the functions of register_cleanup(), the last first, as Apache calls those of a pool
+    and atexit its own; log what they raise."""
+    for function, data in reversed(cleanups):
         try:
             function(data)
         except BaseException as error:

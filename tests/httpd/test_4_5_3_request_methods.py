@@ -294,6 +294,26 @@ def test_register_cleanup(httpd):
     site.expect_log("third GET")
 
 
+def test_cleanups_run_in_reverse(httpd):
+    """The last that was registered is the first to run, as Apache calls the cleanups of a pool."""
+    code = """
+        from mod_python import apache
+
+        def handler(req):
+            for n in range(3):
+                req.register_cleanup(note, n)
+            return apache.OK
+
+        def note(n):
+            apache.log_error(f"cleanup {n}", apache.APLOG_NOTICE)
+        """
+    site = httpd.site("SetHandler python-program\nPythonHandler reverse", {"reverse.py": code})
+    site.get("x")
+    site.expect_log("cleanup [0-2]", times=3)
+    noted = [r.message for r in site.server.error_log.recent() if "cleanup " in r.message]
+    assert [text[-1] for text in noted] == ["2", "1", "0"]
+
+
 def test_register_cleanup_refuses_what_cannot_be_called(httpd):
     """A cleanup that is not callable is a ValueError."""
     assert httpd.run(

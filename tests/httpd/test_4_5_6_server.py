@@ -162,14 +162,17 @@ def test_register_cleanup_that_fails(httpd):
     server.run(
         """
         def bye(data):
-            apache.log_error("the other", apache.APLOG_NOTICE)
+            apache.log_error("the other " + data, apache.APLOG_NOTICE)
+        req.server.register_cleanup(req, bye, "behind")
         req.server.register_cleanup(req, lambda data: 1 / 0)
-        req.server.register_cleanup(req, bye)
+        req.server.register_cleanup(req, bye, "before")
         """
     )
     server.graceful()
     server.expect_log("KK0107.*ZeroDivisionError")
-    server.expect_log("the other")
+    server.expect_log("the other", times=2)
+    noted = [r.message for r in server.error_log.recent() if "the other" in r.message]
+    assert [text.split()[-1] for text in noted] == ["before", "behind"]
 
 
 def test_register_cleanup_arguments(httpd):

@@ -465,8 +465,8 @@ def test_cleanup(httpd, store, count):
         "[s.save() for s in young]\n"
         "long = Session.Session(req, timeout=10**6)\n"
         "long.save()\n"
-        "long.cleanup()\n"
         f"req.register_cleanup(lambda path: open(path, 'w').close(), {str(flag)!r})\n"
+        "long.cleanup()\n"
         "return [s.id() for s in old], [s.id() for s in [*young, long]]\n"
     )
     config = "PythonOption session_fast_cleanup no\nPythonOption session_cleanup_time_limit 0\n"

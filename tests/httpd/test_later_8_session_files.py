@@ -302,8 +302,8 @@ def clean(server, timeout, config=""):
     flag.unlink(missing_ok=True)
     code = (
         f"s = Session.FileSession(req, timeout={timeout})\n"
-        "s.cleanup()\n"
         f"req.register_cleanup(lambda path: open(path, 'w').close(), {str(flag)!r})\n"
+        "s.cleanup()\n"
     )
     run(server, code, config=config)
     wait_for(flag.exists, "the cleanup to end")
