@@ -153,6 +153,13 @@ void mp_connection_consume(conn_rec *c, apr_size_t size)
     }
 }
 
+void mp_connection_put_back(conn_rec *c, const char *data, apr_size_t size)
+{
+    apr_bucket *bucket = apr_bucket_heap_create(data, size, NULL, c->bucket_alloc);
+
+    APR_BRIGADE_INSERT_HEAD(mp_conn_context_of(c)->in, bucket);
+}
+
 apr_status_t mp_connection_write(conn_rec *c, const char *data, apr_size_t size)
 {
     mp_conn_context *context = mp_conn_context_of(c);

@@ -15,6 +15,9 @@ apr_status_t mp_connection_peek(conn_rec *c, const char **data, apr_size_t *size
 /* Takes size bytes of what mp_connection_peek() gave. */
 void mp_connection_consume(conn_rec *c, apr_size_t size);
 
+/* Has data, a copy, read again before what comes after it. */
+void mp_connection_put_back(conn_rec *c, const char *data, apr_size_t size);
+
 /* Writes and flushes. Blocks; data must last for the call. */
 apr_status_t mp_connection_write(conn_rec *c, const char *data, apr_size_t size);
 

@@ -71,6 +71,9 @@ static PyObject *read_connection(mp_connection *self, Py_ssize_t limit, int by_l
         apr_size_t at_hand;
         int found = wait_for_data(self, c, &data, &at_hand);
         if (found < 0) {
+            if (size) { /* for a handler that goes on after a TimeoutError */
+                mp_connection_put_back(c, PyBytes_AS_STRING(bytes), (apr_size_t)size);
+            }
             Py_DECREF(bytes);
             return NULL;
         }
@@ -101,7 +104,8 @@ PyDoc_STRVAR(read_doc, "read($self, length=-1, /)\n--\n\n\
 Read length bytes, or, if it is negative, until the peer closes (manual, 4.5.4).\n\n\
 Fewer bytes mean that the peer has closed; b\"\" tells so once, then\n\
 ConnectionResetError is raised. Raises TimeoutError if nothing comes for as long as\n\
-Timeout says, RuntimeError outside a connection handler.");
+Timeout says, and keeps what came before for the next read; RuntimeError outside a\n\
+connection handler.");
 
 static PyObject *connection_read(PyObject *op, PyObject *const *args, Py_ssize_t count)
 {

@@ -3,6 +3,8 @@
 import hashlib
 from pathlib import Path
 
+import pytest
+
 from plugins.client import Connection
 from plugins.process import free_port
 from plugins.tls import TLS, TLSConnection, certificate
@@ -138,6 +140,20 @@ def test_protocols(httpd):
         with kind(port) as connection:
             connection.send(b"x" * 80)
             assert connection.read_all().endswith(b"quit\r\nline too long\r\n")
+
+
+@pytest.mark.only_mpm("event")
+def test_chat(httpd):
+    """Each hears what the others say, also while it says nothing itself."""
+    server = serve(httpd, "Timeout 1\nPythonConnectionHandler chat", "chat")
+    with server.connect() as first, server.connect() as second:
+        first.send(b"who is ")
+        second.send(b"hello\n")
+        assert first.read_until(b"\n") == b"hello\n"
+        first.send(b"that?\n")
+        assert second.read_until(b"\n") == b"who is that?\n"
+    with server.connect() as third:
+        third.send(b"nobody?\n")
 
 
 def test_front_door(httpd):

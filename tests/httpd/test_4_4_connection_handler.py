@@ -369,6 +369,33 @@ def test_timeout(httpd):
     assert server.expect_log("KK0108.*TimeoutError").level == "info"
 
 
+@pytest.mark.parametrize("tls", ["", TLS])
+@pytest.mark.parametrize("read", ["readline()", "readline(20)", "read(20)"])
+def test_reading_goes_on_after_a_timeout(httpd, read, tls):
+    """What came before the TimeoutError is not lost: a handler may have something to do meanwhile."""
+    code = f"""
+        def connectionhandler(conn):
+            conn.write(conn.readline())
+            data = b""
+            while len(data) < 20:
+                try:
+                    data += conn.{read}
+                except TimeoutError:
+                    conn.write("tick\\n")
+            conn.write(data + conn.readline())
+        """
+    server = httpd(
+        f"Timeout 1\n{tls}" + LIB, {"lib/spam.py": code, **certificate()}, modules=("ssl",) if tls else ()
+    )
+    with TLSConnection(server.port) if tls else server.connect() as connection:
+        connection.send(b"spam\neggs, ")
+        assert connection.read_until(b"tick\n") == b"spam\ntick\n"
+        connection.send(b"ham, ")
+        assert connection.read_until(b"tick\n") == b"tick\n"
+        connection.send(b"and spam\nthe end\n")
+        assert connection.read_all().replace(b"tick\n", b"") == b"eggs, ham, and spam\nthe end\n"
+
+
 def test_timeout_of_a_write(httpd):
     """So is one that takes nothing."""
     code = """
