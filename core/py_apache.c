@@ -210,11 +210,10 @@ static PyObject *stat_file(PyObject *module, PyObject *args)
         mp_interp_reacquire(&released);
         if (APR_STATUS_IS_ENOENT(rv) || APR_STATUS_IS_ENOTDIR(rv)) {
             finfo.filetype = APR_NOFILE;
-            finfo.fname = name;
             rv = APR_SUCCESS;
         }
         if (rv == APR_SUCCESS || rv == APR_INCOMPLETE) {
-            result = mp_finfo_new(mp_state_of_module(module), &finfo);
+            result = mp_finfo_new(mp_state_of_module(module), &finfo, name);
         } else {
             errno = rv;
             PyErr_SetFromErrnoWithFilenameObject(PyExc_OSError, path);

@@ -33,7 +33,7 @@ static PyStructSequence_Desc finfo_desc = {
     .n_in_sequence = 13,
 };
 
-/* One field: known if all of wanted are valid. */
+/* One field. */
 static void set(PyObject *sequence, Py_ssize_t index, int known, PyObject *value)
 {
     if (!known) {
@@ -43,10 +43,14 @@ static void set(PyObject *sequence, Py_ssize_t index, int known, PyObject *value
     PyStructSequence_SetItem(sequence, index, value);
 }
 
-PyObject *mp_finfo_new(mp_state *state, const apr_finfo_t *finfo)
+PyObject *mp_finfo_new(mp_state *state, const apr_finfo_t *source, const char *fname)
 {
     PyObject *self = PyStructSequence_New(state->finfo_type);
-    apr_int32_t valid = finfo->filetype == APR_NOFILE ? 0 : finfo->valid;
+    /* Apache leaves in a request's what was on its stack: nothing else of it may be looked at
+     * where there is no file, and no name that is not valid. */
+    const apr_finfo_t no_file = {.filetype = APR_NOFILE, .fname = fname};
+    const apr_finfo_t *finfo = source->filetype == APR_NOFILE ? &no_file : source;
+    apr_int32_t valid = finfo->valid;
 
     if (!self) {
         return NULL;
@@ -62,7 +66,8 @@ PyObject *mp_finfo_new(mp_state *state, const apr_finfo_t *finfo)
     set(self, 8, valid & APR_FINFO_MTIME, PyLong_FromLongLong(apr_time_sec(finfo->mtime)));
     set(self, 9, valid & APR_FINFO_CTIME, PyLong_FromLongLong(apr_time_sec(finfo->ctime)));
     set(self, 10, 1, mp_str_from_fs(finfo->fname));
-    set(self, 11, valid & APR_FINFO_NAME, mp_str_from_fs(finfo->name));
+    set(self, 11, valid & APR_FINFO_NAME,
+        mp_str_from_fs(valid & APR_FINFO_NAME ? finfo->name : NULL));
     set(self, 12, 1, PyLong_FromLong(finfo->filetype));
     set(self, 13, 1, PyLong_FromLong(finfo->valid));
     if (PyErr_Occurred()) {

@@ -6,8 +6,8 @@
 
 #include "py_module.h"
 
-/* New reference, or NULL with an exception. */
-PyObject *mp_finfo_new(mp_state *state, const apr_finfo_t *finfo);
+/* fname: of a file that is not there. New reference, or NULL with an exception. */
+PyObject *mp_finfo_new(mp_state *state, const apr_finfo_t *source, const char *fname);
 
 /* Fills finfo from an mp_finfo, strings copied into pool; -1 with an exception. */
 int mp_finfo_store(mp_state *state, PyObject *object, apr_finfo_t *finfo, apr_pool_t *pool);

@@ -356,7 +356,7 @@ static PyObject *get_finfo(PyObject *op, void *closure)
     mp_request *self = (mp_request *)op;
     request_rec *r = mp_request_record(self);
 
-    return r ? mp_finfo_new(mp_interp_state(self->interp), &r->finfo) : NULL;
+    return r ? mp_finfo_new(mp_interp_state(self->interp), &r->finfo, r->filename) : NULL;
 }
 
 static int set_finfo(PyObject *op, PyObject *value, void *closure)

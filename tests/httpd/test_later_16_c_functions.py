@@ -103,6 +103,13 @@ def test_request_is_the_handlers_own(call):
     call.server.expect_log("C left 5")
 
 
+def test_finfo_of_a_missing_file(call):
+    """Apache leaves what was on its stack in the finfo of a file that is not there: none of that is
+    looked at."""
+    code = "[req.finfo.fname == req.filename, req.finfo[:10], req.finfo.name, req.finfo.valid]"
+    assert call(code, missing="1") == repr([True, (None,) * 10, None, 0])
+
+
 def test_writing(call):
     """What Python writes there goes out."""
     assert call("req.write('from Python ')") == "from Python None"

@@ -2,7 +2,8 @@
  *
  * A request to its handler is evaluated: X-Code is a Python expression of req, server
  * and conn; X-Name the interpreter, main_interpreter without it; X-Inner another one, in
- * which X-Code is evaluated once more, before. The answer is what the expressions give. */
+ * which X-Code is evaluated once more, before. The answer is what the expressions give.
+ * With X-Missing the request's finfo is as the core leaves it where there is no file. */
 #include <Python.h>
 
 #include <httpd.h>
@@ -90,6 +91,14 @@ static const char *run(request_rec *r, const char *name, const char *inner)
     return apr_pstrcat(r->pool, first, second, NULL);
 }
 
+/* Only the type is set: the rest is what was on the stack. */
+static void lose_file(request_rec *r)
+{
+    memset(&r->finfo, 1, sizeof(r->finfo));
+    r->finfo.valid = -1;
+    r->finfo.filetype = APR_NOFILE;
+}
+
 static int handler(request_rec *r)
 {
     if (!r->handler || strcmp(r->handler, "calls-python")) {
@@ -105,6 +114,9 @@ static int handler(request_rec *r)
         ap_rprintf(r, "%s %d %d %d", in_parent, get_request(r) != NULL,
                    get_server(r->server) != NULL, get_connection(r->connection) != NULL);
         return OK;
+    }
+    if (apr_table_get(r->headers_in, "X-Missing")) {
+        lose_file(r);
     }
     ap_rputs(run(r, apr_table_get(r->headers_in, "X-Name"), apr_table_get(r->headers_in, "X-Inner")),
              r);
