@@ -359,6 +359,9 @@ int mp_filter_fits(const mp_filter_context *context, apr_size_t size)
 
 apr_status_t mp_filter_write(mp_filter_context *context, const char *data, apr_size_t size)
 {
+    if (!size) {
+        return APR_SUCCESS; /* on the way in, an empty bucket would pass for data, too */
+    }
     context->produced += (apr_off_t)size;
     if (mp_filter_fits(context, size)) {
         context->gathered += size;
@@ -370,6 +373,9 @@ apr_status_t mp_filter_write(mp_filter_context *context, const char *data, apr_s
 
 apr_status_t mp_filter_flush(mp_filter_context *context)
 {
+    if (context->is_input) {
+        return APR_SUCCESS; /* its bucket would pass for data that waits to be read */
+    }
     mp_filter_append(context, apr_bucket_flush_create(context->c->bucket_alloc));
     return mp_filter_forward(context);
 }

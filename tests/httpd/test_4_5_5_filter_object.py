@@ -288,6 +288,15 @@ def test_flush(httpd):
     site.expect_log("KK0108")
 
 
+@pytest.mark.parametrize("first", ["flush()", "write(b'')"])
+@pytest.mark.parametrize("then", ["pass_on()", "write(filter.read() or b'')"])
+def test_nothing_before_reading(httpd, first, then):
+    """On the way in flush() has no meaning, and neither it nor an empty write keeps data from being
+    read."""
+    text = b"spam" * 10000
+    assert through(httpd, f"filter.{first}\nfilter.{then}", text, "input") == text
+
+
 def test_close(httpd):
     """close() ends the stream, may be called again, and shows in closed."""
     body = """
