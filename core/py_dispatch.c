@@ -378,12 +378,15 @@ static int pass_output(request_rec *r, mp_phase phase, int status, mp_body_out *
             r->status_line = NULL; /* that of the response that failed: no title of an error page */
         }
         mp_name_status(r, status);
-        if (phase <= MP_PHASE_CONTENT && r->sent_bodyct) {
+        if (phase <= MP_PHASE_CONTENT && (r->sent_bodyct || r->eos_sent)) {
             /* An error page behind what was sent would be taken for content. */
             mp_body_break(r, out);
             return DONE;
         }
         return status;
+    }
+    if (phase < MP_PHASE_CONTENT && r->eos_sent && (status == OK || status == DECLINED)) {
+        return DONE; /* an internal redirect has answered: nothing else may */
     }
     mp_body_pass(r, out, status == DONE || (phase == MP_PHASE_CONTENT && status == OK));
     return status;

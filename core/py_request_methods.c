@@ -7,6 +7,7 @@
 #include <util_filter.h>
 #include <util_script.h>
 
+#include "filters.h"
 #include "py_convert.h"
 #include "py_log.h"
 #include "py_members.h"
@@ -200,8 +201,27 @@ static PyObject *request_allow_methods(PyObject *op, PyObject *args, PyObject *k
     Py_RETURN_NONE;
 }
 
+/* Whether another response may take the place of this request's: what follows the end of one the
+ * client would take for the next. 0, or -1 with RuntimeError. */
+static int check_redirect(request_rec *r, const mp_request_context *context)
+{
+    const mp_filter_context *filter = context->filters;
+
+    while (filter && (!filter->is_running || filter->is_input || filter->ssi_block)) {
+        filter = filter->next;
+    }
+    if (filter || r->eos_sent || context->out.ignored) {
+        PyErr_Format(PyExc_RuntimeError, "cannot redirect %s: do it in a handler, once",
+                     filter ? "in an output filter, amid the response"
+                            : "when the response is over");
+        return -1;
+    }
+    return 0;
+}
+
 PyDoc_STRVAR(internal_redirect_doc, "internal_redirect($self, new_uri, /)\n--\n\n\
-Process new_uri in place of this request, through all phases (manual, 4.5.3).");
+Process new_uri in place of this request, through all phases (manual, 4.5.3).\n\
+Raises RuntimeError in an output filter, and when the response is over.");
 
 static PyObject *request_internal_redirect(PyObject *op, PyObject *uri)
 {
@@ -210,7 +230,8 @@ static PyObject *request_internal_redirect(PyObject *op, PyObject *uri)
     mp_blocking blocking;
     char *target;
 
-    if (!r || !(target = mp_fs_from_object(r->pool, uri, "new_uri"))) {
+    if (!r || !(target = mp_fs_from_object(r->pool, uri, "new_uri")) ||
+        check_redirect(r, self->context) != 0) {
         return NULL;
     }
     mp_blocking_begin(&blocking, self->context->conn);

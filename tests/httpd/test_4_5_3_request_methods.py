@@ -1,6 +1,12 @@
 """Manual 4.5.3, the methods of the request object, except reading, writing and
 add_handler, which have modules of their own."""
 
+import pytest
+
+from plugins.client import parse_responses
+
+LIB = "PythonPath \"sys.path + ['${root}/lib']\"\n"
+
 AUTH = """
     AuthType Basic
     AuthName "the realm"
@@ -208,6 +214,87 @@ def test_internal_redirect_to_a_file(httpd):
         },
     )
     assert site.get("from").text == "a page\n"
+
+
+REDIRECTS = """
+    from mod_python import apache
+
+    def redirect(req, *unused):
+        try:
+            req.internal_redirect(f"{req.uri.rpartition('/')[0]}/page.txt")
+        except RuntimeError as error:
+            req.log_error(str(error), apache.APLOG_NOTICE)
+
+    def once(req):
+        redirect(req)
+        return apache.OK
+
+    def fixuphandler(req):
+        return once(req) if req.args == "fixup" else apache.OK
+
+    def loghandler(req):
+        return once(req) if req.args == "log" else apache.OK
+
+    def outputfilter(filter):
+        if filter.req.args == "filter":
+            redirect(filter.req)
+        filter.pass_on()
+
+    def handler(req):
+        if req.args in ("twice", "error"):
+            redirect(req)
+        if req.args == "twice":
+            redirect(req)
+        elif req.args == "cleanup":
+            req.register_cleanup(redirect, req)
+        elif req.args == "error":
+            raise ValueError("too late")
+        req.write("own page", 0)
+        return apache.OK
+    """
+
+
+@pytest.mark.parametrize(
+    "where, body, log",
+    [
+        ("twice", b"a page", "cannot redirect when the response is over"),
+        ("fixup", b"a page", None),
+        ("error", b"a page", "ValueError: too late"),
+        ("log", b"own page", "cannot redirect when the response is over"),
+        ("cleanup", b"own page", "cannot redirect when the response is over"),
+        ("filter", b"own page", "cannot redirect in an output filter"),
+    ],
+)
+def test_internal_redirect_adds_no_response(httpd, where, body, log):
+    """Wherever it is called from, nothing follows the end of the response: the client would take
+    that for the answer to its next request."""
+    server = httpd(LIB + "PythonOutputFilter redirects SPAM", {"lib/redirects.py": REDIRECTS})
+    site = server.site(
+        """
+        <Files x>
+            SetHandler python-program
+            PythonHandler redirects
+            PythonFixupHandler redirects
+            PythonLogHandler redirects
+            SetOutputFilter SPAM
+        </Files>
+        <Files plain>
+            PythonFixupHandler redirects
+        </Files>
+        """,
+        {"page.txt": "a page", "x": "", "plain": "own page"},
+    )
+    file = "plain" if where == "fixup" else "x"
+    first = f"GET {site.prefix}{file}?{where} HTTP/1.1\r\nHost: x\r\n\r\n"
+    last = f"GET {site.prefix}page.txt HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n"
+    with site.connect() as connection:
+        connection.send((first + last).encode())
+        data = connection.read_all()
+    wanted = [body] if where == "error" else [body, b"a page"]
+    assert [answer.body for answer in parse_responses(data, ["GET"] * len(wanted))] == wanted
+    assert data.count(b"page") == len(wanted), data
+    if log:
+        site.expect_log(log)
 
 
 def test_internal_redirect_wrong_argument(httpd):
