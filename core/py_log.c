@@ -41,12 +41,17 @@ PyObject *mp_log_text(PyObject *message)
     return text;
 }
 
-/* What str() makes of message, as UTF-8; NULL with an exception. */
+/* What str() makes of message, as UTF-8 without NUL, at which Apache would cut it off; NULL with an
+ * exception. */
 static PyObject *encode(PyObject *message)
 {
     PyObject *text = mp_log_text(message);
     PyObject *bytes = text ? PyUnicode_AsEncodedString(text, "utf-8", "backslashreplace") : NULL;
 
+    if (bytes && memchr(PyBytes_AS_STRING(bytes), '\0', (size_t)PyBytes_GET_SIZE(bytes))) {
+        Py_SETREF(bytes, PyObject_CallMethod(bytes, "replace", "y#y#", "", (Py_ssize_t)1, "\\x00",
+                                             (Py_ssize_t)4));
+    }
     Py_XDECREF(text);
     return bytes;
 }

@@ -300,7 +300,7 @@ def _status_of_error(
     req: _apache.mp_request, handler: Handler, flags: int, error: BaseException, is_resolved: bool = True
 ) -> int:
     """The status for what left the handler, which is logged unless that is SERVER_RETURN."""
-    if isinstance(error, SERVER_RETURN):
+    if issubclass(type(error), SERVER_RETURN):  # which, unlike isinstance(), asks the error nothing
         try:
             return _status_from_exception(req, error)
         except BaseException as worse:
@@ -315,8 +315,9 @@ def _status_from(result: object) -> int:
         BadResult: It is none.
     """
     if isinstance(result, int) and not isinstance(result, bool):
-        if result in (OK, DECLINED, DONE) or 100 <= result < 600:
-            return int(result)
+        status = int.__int__(result)  # its own methods may say anything
+        if status in (OK, DECLINED, DONE) or 100 <= status < 600:
+            return status
         raise BadResult(
             f"returned {_shown(result)}, which is no HTTP status: return apache.OK, "
             "DECLINED, DONE or an apache.HTTP_* constant"
@@ -338,7 +339,8 @@ def _shown(result: object) -> str:
         return f"a {type(result).__qualname__}"
 
 
-def _status_from_exception(req: _apache.mp_request, returned: SERVER_RETURN) -> int:
+def _status_from_exception(req: _apache.mp_request, returned: BaseException) -> int:
+    """The status that a SERVER_RETURN is for."""
     if not returned.args:
         raise BadResult(
             "raised SERVER_RETURN without a status: "
@@ -380,7 +382,7 @@ def run_filter(
         if function is not None:
             function(filter)
     except BaseException as error:
-        if isinstance(error, OSError) and (filter._neighbour_failed or filter.connection.aborted):
+        if issubclass(type(error), OSError) and (filter._neighbour_failed or filter.connection.aborted):
             return ""  # the client has gone, or what is behind it: not this handler's fault
         shown = _errors.report_filter(filter, handler, error, function is not None)
         return shown if flags & FLAG_DEBUG else ""
@@ -406,7 +408,7 @@ def run_connection(conn: _apache.mp_conn, handler: Handler, flags: int, python_p
         return _end_of_connection(function(conn))
     except BaseException as error:
         try:
-            if isinstance(error, SERVER_RETURN):
+            if issubclass(type(error), SERVER_RETURN):
                 return _status_from(error.args[0]) if error.args else OK
         except BaseException as worse:
             error = worse

@@ -99,6 +99,19 @@ def report(
     Returns:
         The status for Apache.
     """
+    try:
+        return _report(req, handler, error, debug, is_resolved)
+    except RequestTimeout:
+        raise
+    except BaseException as worse:
+        _apache._log(_plain_text("KK0101", f"{handler}", error, worse), _apache.APLOG_ERR)
+        return _apache.HTTP_INTERNAL_SERVER_ERROR
+
+
+def _report(
+    req: _apache.mp_request, handler: "Handler", error: BaseException, debug: bool, is_resolved: bool
+) -> int:
+    """See report(); what the exception's own methods raise comes out of it."""
     status = _client_fault(req, handler, error)
     if status is not None:
         return status
@@ -122,9 +135,16 @@ def report_filter(
     Returns:
         What was logged.
     """
-    code = _code_of(error, is_resolved)
-    code = "KK0112" if code == "KK0101" else code
-    text = f"{code}: filter {filter.name}: {handler}: {describe(error)}"
+    what = f"filter {filter.name}: {handler}"
+    try:
+        code = _code_of(error, is_resolved)
+        code = "KK0112" if code == "KK0101" else code
+        text = f"{code}: {what}: {describe(error)}"
+    except RequestTimeout:
+        raise
+    except BaseException as worse:
+        _apache._log(_plain_text("KK0112", what, error, worse), _apache.APLOG_ERR)
+        return ""
     _apache._log(text, _apache.APLOG_ERR)
     return text.encode("utf-8", "backslashreplace").decode() + "\n"
 
@@ -134,17 +154,45 @@ def report_connection(
 ) -> None:
     """Log what ended a connection handler, with the peer's address; that the client has gone
     is no error, an OSError of the handler's own is one."""
-    # As conn.read() and conn.write() leave it.
-    if isinstance(error, OSError) and "_mp_status" in vars(error):
-        conn.log_error(f"KK0108: {handler}: {_summary(error)}", _apache.APLOG_INFO)
-    else:
-        code = _code_of(error, is_resolved)
-        conn.log_error(f"{code}: {handler}: {describe(error)}", _apache.APLOG_ERR)
+    level = _apache.APLOG_ERR
+    try:
+        # As conn.read() and conn.write() leave it.
+        if isinstance(error, OSError) and "_mp_status" in vars(error):
+            text, level = f"KK0108: {handler}: {_summary(error)}", _apache.APLOG_INFO
+        else:
+            text = f"{_code_of(error, is_resolved)}: {handler}: {describe(error)}"
+    except BaseException as worse:
+        text = _plain_text("KK0101", f"{handler}", error, worse)
+    conn.log_error(text, level)
 
 
 def report_cleanup(function: object, error: BaseException) -> None:
     """Log an exception that left a cleanup function."""
-    _apache._log(f"KK0107: cleanup {function!r}: {describe(error)}", _apache.APLOG_ERR)
+    try:
+        text = f"KK0107: cleanup {function!r}: {describe(error)}"
+    except RequestTimeout:
+        raise
+    except BaseException as worse:
+        text = _plain_text("KK0107", f"cleanup {object.__repr__(function)}", error, worse)
+    _apache._log(text, _apache.APLOG_ERR)
+
+
+def _plain_text(code: str, what: str, error: BaseException, worse: BaseException) -> str:
+    """What to log of an exception that cannot be described, as its own methods or members fail.
+
+    Args:
+        code: The message's.
+        what: Which handler.
+        error: The exception, which is not asked for anything.
+        worse: What describing it has raised.
+    """
+    trace = _skip_own_frames(BaseException.__dict__["__traceback__"].__get__(error))
+    stack = "".join(traceback.format_tb(trace, limit=-100)).rstrip()
+    return (
+        f"{code}: {what}: {type.__repr__(type(error))}, describing which has raised "
+        f"{type.__repr__(type(worse))}: mend its methods and members\n"
+        f"Traceback (most recent call last):\n{stack}"
+    )
 
 
 def describe(error: BaseException) -> str:

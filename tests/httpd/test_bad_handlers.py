@@ -47,6 +47,19 @@ BAD = {
         "class E(Exception):\n    def __str__(self): 1 / 0\ndef handler(req):\n    raise E",
         "KK0101: PythonHandler bad.*E",
     ),
+    "raises what answers nothing": (
+        "class E(Exception):\n    def __getattribute__(self, name): 1 / 0\ndef handler(req):\n    raise E",
+        r"KK0101: PythonHandler bad.*E'.*bad\.py",
+    ),
+    "returns an int with methods": (
+        "class E(int):\n    def __int__(self): return 10**40\n    __index__ = __int__\n"
+        "def handler(req):\n    return E(10**40)",
+        "KK0102: PythonHandler bad",
+    ),
+    "raises a NUL": (
+        "def handler(req):\n    raise ValueError('a\\0b')",
+        r"ValueError: a\\\\x00b .*Traceback",
+    ),
     "raises a group": (
         "def handler(req):\n    raise ExceptionGroup('several', [ValueError(1), KeyError(2)])",
         "KK0101: PythonHandler bad.*several",

@@ -241,6 +241,57 @@ def test_cleanup(errors, apache):
     assert level == apache.APLOG_ERR
 
 
+# Errors that fail when they are asked
+
+
+class ShyError(ImportError):
+    """Its str() raises."""
+
+    def __str__(self):
+        raise ValueError("its own")
+
+
+class HiddenError(Exception):
+    """So does whatever it is asked."""
+
+    def __getattribute__(self, name):
+        raise KeyboardInterrupt
+
+
+@pytest.mark.parametrize(
+    ("name", "make"),
+    [
+        ("ShyError", ShyError),
+        ("HiddenError", HiddenError),
+        ("SyntaxError", lambda: SyntaxError("spam", ("file", 10**30, -1, 5))),
+    ],
+)
+def test_error_that_cannot_be_described(errors, apache, name, make):
+    """Its type and where it was raised are logged nevertheless."""
+    error = make()
+    assert report(errors, error) == apache.HTTP_INTERNAL_SERVER_ERROR
+    errors.report_filter(SimpleNamespace(name="spam"), HANDLER, error, True)
+    errors.report_connection(SimpleNamespace(log_error=apache._log), HANDLER, error, True)
+    errors.report_cleanup(report, error)
+    starts = ["KK0101: PythonHandler", "KK0112: filter spam:", "KK0101: PythonHandler", "KK0107: cleanup"]
+    assert len(apache.logged) == len(starts)
+    for (text, level), start in zip(apache.logged, starts, strict=True):
+        assert text.startswith(start) and name in text and "in raised\n" in text
+        assert level == apache.APLOG_ERR
+
+
+def test_cleanup_without_a_repr(errors, apache):
+    """A function that cannot be shown is named by its type: the cleanups behind it still run."""
+
+    class Cleanup:
+        def __repr__(self):
+            raise KeyboardInterrupt
+
+    errors.report_cleanup(Cleanup(), raised(ValueError("spam")))
+    [(text, _)] = apache.logged
+    assert text.startswith("KK0107: cleanup <") and "Cleanup object at" in text and "in raised\n" in text
+
+
 # The client's faults
 
 
