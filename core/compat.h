@@ -22,4 +22,23 @@
 #define MP_MODULE_SLOTS
 #endif
 
+/* Up to 3.11 making a container can set off a garbage collection, which can run anything, in
+ * other threads too; later on Python code alone does. Between pause and resume nothing runs. */
+static inline int mp_gc_pause(void)
+{
+#if PY_VERSION_HEX < 0x030c0000
+    return PyGC_Disable();
+#else
+    return 0;
+#endif
+}
+
+/* collects: what mp_gc_pause() returned. */
+static inline void mp_gc_resume(int collects)
+{
+    if (collects) {
+        PyGC_Enable();
+    }
+}
+
 #endif

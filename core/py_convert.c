@@ -105,8 +105,10 @@ char *mp_fs_from_object(apr_pool_t *pool, PyObject *value, const char *what)
 PyObject *mp_tuple_from_strings(const apr_array_header_t *strings)
 {
     Py_ssize_t count = strings ? strings->nelts : 0;
+    int collects = mp_gc_pause(); /* strings are of a request that could end */
     PyObject *tuple = PyTuple_New(count);
 
+    mp_gc_resume(collects);
     for (Py_ssize_t i = 0; tuple && i < count; i++) {
         PyObject *item = mp_str_from_latin1(APR_ARRAY_IDX(strings, i, const char *));
         if (!item) {

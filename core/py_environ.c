@@ -311,8 +311,12 @@ static int fill(mp_state *state, mp_filling *filling, request_rec *r, PyObject *
 
 PyObject *mp_environ_new(mp_state *state, request_rec *r, PyObject *request)
 {
+    /* A collection would run anything: another request would put its own values into
+     * environ_base, which then were not those of the copy, and this one could end. */
+    int collects = mp_gc_pause();
     mp_filling filling = {.environ = PyDict_Copy(state->environ_base)};
 
+    mp_gc_resume(collects);
     if (!filling.environ) {
         return NULL;
     }

@@ -45,6 +45,7 @@ static void set(PyObject *sequence, Py_ssize_t index, int known, PyObject *value
 
 PyObject *mp_finfo_new(mp_state *state, const apr_finfo_t *source, const char *fname)
 {
+    int collects = mp_gc_pause(); /* source is of a request that could end */
     PyObject *self = PyStructSequence_New(state->finfo_type);
     /* Apache leaves in a request's what was on its stack: nothing else of it may be looked at
      * where there is no file, and no name that is not valid. */
@@ -52,6 +53,7 @@ PyObject *mp_finfo_new(mp_state *state, const apr_finfo_t *source, const char *f
     const apr_finfo_t *finfo = source->filetype == APR_NOFILE ? &no_file : source;
     apr_int32_t valid = finfo->valid;
 
+    mp_gc_resume(collects);
     if (!self) {
         return NULL;
     }

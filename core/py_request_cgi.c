@@ -89,7 +89,11 @@ static PyObject *request_cgi_environ(PyObject *op, PyObject *unused)
     PyObject *environ, *done = request_add_cgi_vars(op, NULL);
 
     Py_XDECREF(done);
-    if (!done || !(r = mp_request_record(self)) || !(environ = PyDict_New())) {
+    if (!done || !(environ = PyDict_New())) {
+        return NULL;
+    }
+    if (!(r = mp_request_record(self))) {
+        Py_DECREF(environ);
         return NULL;
     }
     /* The array as it is now: making objects can run the garbage collector, and so anything;

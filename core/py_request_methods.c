@@ -264,11 +264,13 @@ static PyObject *request_register_cleanup(PyObject *op, PyObject *args, PyObject
     if (self->phase == MP_PHASE_CLEANUP) {
         Py_RETURN_NONE;
     }
-    if (!self->cleanups && !(self->cleanups = PyList_New(0))) {
-        return NULL;
-    }
+    int collects = mp_gc_pause(); /* or the request could end meanwhile */
     PyObject *pair = PyTuple_Pack(2, callable, data);
-    if (!pair || PyList_Append(self->cleanups, pair) != 0) {
+    if (pair && !self->cleanups) {
+        self->cleanups = PyList_New(0);
+    }
+    mp_gc_resume(collects);
+    if (!pair || !self->cleanups || PyList_Append(self->cleanups, pair) != 0) {
         Py_XDECREF(pair);
         return NULL;
     }

@@ -2,6 +2,7 @@
 
 import json
 import textwrap
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
@@ -81,6 +82,55 @@ def test_requests_do_not_see_each_other(httpd):
         assert found["SERVER_PROTOCOL"] == "HTTP/1.0"
     third = site.get("x", headers={"User-Agent": "three"}).json()
     assert third["HTTP_USER_AGENT"] == "three"
+
+
+AMID = """
+import gc, threading
+from mod_python import apache
+
+begun, made = threading.Event(), threading.Event()
+caller = None
+
+def collecting(phase, info):
+    global caller
+    if threading.get_ident() == caller:
+        caller = None
+        begun.set()
+        made.wait(5)
+
+def handler(req):
+    global caller
+    if req.args == "during":
+        begun.wait(5)
+        agent = req.build_wsgi_env()["HTTP_USER_AGENT"]
+        made.set()
+    elif req.args == "collect":
+        kept = [{} for _ in range(200)]  # those that CPython would use again
+        before = gc.get_threshold()
+        gc.callbacks.append(collecting)
+        caller = threading.get_ident()
+        gc.set_threshold(1)
+        agent = req.build_wsgi_env()["HTTP_USER_AGENT"]
+        gc.set_threshold(*before)
+        gc.callbacks.remove(collecting)
+        caller = None
+        begun.set()
+    else:
+        agent = req.build_wsgi_env()["HTTP_USER_AGENT"]
+    req.write(agent)
+    return apache.OK
+"""
+
+
+@pytest.mark.only_mpm("event")
+def test_garbage_collected_amid_the_making(httpd):
+    """It lets another request make its environ; each has its own values nevertheless."""
+    site = httpd.site("SetHandler python-program\nPythonHandler amid", {"amid.py": AMID})
+    assert site.get("x", headers={"User-Agent": "one"}).text == "one"
+    with ThreadPoolExecutor() as executor:
+        during = executor.submit(site.get, "x?during", headers={"User-Agent": "two"})
+        assert site.get("x?collect", headers={"User-Agent": "two"}).text == "two"
+        assert during.result().text == "two"
 
 
 def test_long_values(httpd):
