@@ -45,8 +45,11 @@ static PyObject *request_wsgi_application(PyObject *op, PyObject *unused)
     if (!text) {
         return PyTuple_Pack(2, Py_None, reload ? Py_True : Py_False);
     }
-    PyObject *kept = mp_kept_str(&state->wsgi_application, text);
-    return kept ? PyTuple_Pack(2, kept, reload ? Py_True : Py_False) : NULL;
+    /* Held: making the tuple may let another request have its own kept. */
+    PyObject *kept = Py_XNewRef(mp_kept_str(&state->wsgi_application, text));
+    PyObject *result = kept ? PyTuple_Pack(2, kept, reload ? Py_True : Py_False) : NULL;
+    Py_XDECREF(kept);
+    return result;
 }
 
 PyDoc_STRVAR(known_doc, "_wsgi_known($self, found, generation, /)\n--\n\n\
