@@ -157,7 +157,9 @@ const char *mp_check_handler(cmd_parms *cmd, const char *text)
 {
     const char *separator = strstr(text, "::");
 
-    if (*text && (!separator || (separator != text && is_object_path(separator + 2)))) {
+    /* Where there is no package a module's name cannot begin at one's own. */
+    if (*text && *text != '.' &&
+        (!separator || (separator != text && is_object_path(separator + 2)))) {
         return NULL;
     }
     return apr_psprintf(cmd->pool,

@@ -336,8 +336,10 @@ static PyObject *filter_write(PyObject *op, PyObject *object)
         rv = mp_filter_write(context, view.buf, (apr_size_t)view.len);
         mp_blocking_end(&blocking);
     }
+    /* First: letting go of the buffer may run anything, and the request end meanwhile. */
+    PyObject *result = result_of(context, rv);
     PyBuffer_Release(&view);
-    return result_of(context, rv);
+    return result;
 }
 
 /* The methods that are one call: flush(), close(), pass_on(). What readline() held back

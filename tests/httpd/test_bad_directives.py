@@ -35,6 +35,7 @@ WRONG = [
     ("PythonHandler spam | py", r"PythonHandler.*[.]"),
     ("PythonHandler ::function", "PythonHandler.*module"),
     ("PythonHandler spam::", "PythonHandler"),
+    ("PythonHandler ../spam", "'../spam' is no handler.*module::object"),
     ("PythonHandler spam::eggs::bacon", "'spam::eggs::bacon' is no handler.*module::object"),
     ("PythonHandler spam::.eggs", "'spam::.eggs' is no handler.*module::object"),
     ("PythonHandler spam::eggs.", "'spam::eggs.' is no handler.*module::object"),
