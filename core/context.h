@@ -58,7 +58,8 @@ typedef struct {
     apr_table_t *wsgi_before; /* headers_out as it was before wsgi_start_response(), or NULL */
     /* By phase, or NULL: of mp_handler_list, each for the interpreter of its directory. */
     apr_array_header_t **added_elsewhere;
-    apr_hash_t *own_filters[2];    /* by is_input: lower-case name -> mp_own_filter, or NULL */
+    apr_hash_t *own_filters[2]; /* by is_input: lower-case name -> mp_own_filter, or NULL */
+    int early_status; /* that a handler of the first phase has set, while it is put aside, or 0 */
     unsigned has_cleanup : 1;      /* the pool cleanup is registered */
     unsigned keep : 1;             /* req.register_cleanup() was called */
     unsigned over : 1;             /* no wrapper can be made any more */

@@ -9,6 +9,7 @@
 #include <apr_strings.h>
 
 #include "config.h"
+#include "context.h"
 #include "py_child.h"
 #include "py_dispatch.h"
 #include "py_exports.h"
@@ -34,13 +35,28 @@ static int run_after_init(request_rec *r, mp_phase init, mp_phase phase)
     return status == OK || status == DECLINED ? run(r, phase) : status;
 }
 
+/* Apache drops a request, without an answer or a record, whose status is another than 200 behind
+ * this phase: what a handler has set is put aside until the next. */
 static int post_read_request(request_rec *r)
 {
-    return run_after_init(r, MP_PHASE_SERVER_INIT, MP_PHASE_POST_READ_REQUEST);
+    int before = r->status;
+    int status = run_after_init(r, MP_PHASE_SERVER_INIT, MP_PHASE_POST_READ_REQUEST);
+
+    if (r->status != before && (status == OK || status == DECLINED)) {
+        mp_request_context_of(r)->early_status = r->status;
+        r->status = before;
+    }
+    return status;
 }
 
 static int translate_name(request_rec *r)
 {
+    mp_request_context *context = mp_has_handlers() ? mp_request_context_find(r) : NULL;
+
+    if (context && context->early_status) {
+        r->status = context->early_status;
+        context->early_status = 0;
+    }
     return run(r, MP_PHASE_TRANS);
 }
 

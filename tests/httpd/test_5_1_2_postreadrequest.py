@@ -49,6 +49,17 @@ def test_headers_set_early_are_sent(httpd):
     assert server.get("page.txt").headers["X-Early"] == "1"
 
 
+@pytest.mark.parametrize("directive", ["PythonPostReadRequestHandler", "PythonInitHandler"])
+@pytest.mark.parametrize("status", [201, 299, 404])
+def test_status_set_early(httpd, directive, status):
+    """What it assigns to req.status is that of the response: Apache would drop the request."""
+    code = f"def early(req):\n    req.status = {status}\n    return 0\n"
+    config = f"PythonPath \"sys.path + ['${{root}}/lib']\"\n{directive} early::early\n"
+    server = httpd(config, {"lib/early.py": code, "htdocs/page.txt": "a file"})
+    answer = server.get("page.txt")
+    assert (answer.status_code, answer.text) == (status, "a file")
+
+
 @pytest.mark.parametrize("section", ["Directory /x", "Location /x", "Files x"])
 def test_not_allowed_in_sections(httpd, section):
     """Inside a section it is a configuration error."""
