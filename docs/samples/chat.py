@@ -10,6 +10,7 @@ def connectionhandler(conn):
     mine = collections.deque()
     clients[id(mine)] = mine
     try:
+        conn.write(f"{len(clients)} here\r\n")
         while True:
             try:
                 line = conn.readline(LIMIT)

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from plugins.client import Connection
-from plugins.process import free_port
+from plugins.process import free_port, wait_for
 from plugins.tls import TLS, TLSConnection, certificate
 
 SAMPLES = Path(__file__).parents[2] / "docs" / "samples"
@@ -145,15 +145,24 @@ def test_protocols(httpd):
 @pytest.mark.only_mpm("event")
 def test_chat(httpd):
     """Each hears what the others say, also while it says nothing itself."""
-    server = serve(httpd, "Timeout 1\nPythonConnectionHandler chat", "chat")
-    with server.connect() as first, server.connect() as second:
-        first.send(b"who is ")
-        second.send(b"hello\n")
-        assert first.read_until(b"\n") == b"hello\n"
-        first.send(b"that?\n")
-        assert second.read_until(b"\n") == b"who is that?\n"
-    with server.connect() as third:
-        third.send(b"nobody?\n")
+    server = serve(httpd, "AcceptFilter http none\nTimeout 1\nPythonConnectionHandler chat", "chat")
+    wait_for(lambda: chatting(server) == 1, "who looked for the server to be forgotten")
+    with server.connect() as first:
+        assert first.read_until(b"\n") == b"1 here\r\n"
+        with server.connect() as second:
+            assert second.read_until(b"\n") == b"2 here\r\n"
+            first.send(b"who is ")
+            second.send(b"hello\n")
+            assert first.read_until(b"\n") == b"hello\n"
+            first.send(b"that?\n")
+            assert second.read_until(b"\n") == b"who is that?\n"
+        wait_for(lambda: chatting(server) == 2, "the second to be forgotten")
+
+
+def chatting(server):
+    """How many clients the chat has, a new one included."""
+    with server.connect() as connection:
+        return int(connection.read_until(b"\n").split()[0])
 
 
 def test_front_door(httpd):
