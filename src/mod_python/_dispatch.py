@@ -494,8 +494,8 @@ def _unfinished_threads() -> list[threading.Thread]:
 
 
 def _thread_ends() -> list[Callable[[], object]]:
-    """What CPython calls before it waits for them: concurrent.futures' end, for one."""
-    return list(reversed(getattr(threading, "_threading_atexits", [])))
+    """What CPython calls before it waits for them, the last first: concurrent.futures' end, for one."""
+    return [*getattr(threading, "_threading_atexits", ())]
 
 
 def _wait_for(threads: list[threading.Thread]) -> None:

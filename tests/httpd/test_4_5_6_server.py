@@ -175,6 +175,26 @@ def test_register_cleanup_that_fails(httpd):
     assert [text.split()[-1] for text in noted] == ["before", "behind"]
 
 
+def test_end_of_threads(httpd):
+    """Behind it, what CPython calls before it waits for threads is called in CPython's order, the
+    last first."""
+    server = httpd("# ends of threads")
+    server.run(
+        """
+        import threading
+        def bye(data):
+            apache.log_error("ends: " + data, apache.APLOG_NOTICE)
+        threading._register_atexit(bye, "third")
+        threading._register_atexit(bye, "second")
+        req.server.register_cleanup(req, bye, "first")
+        """
+    )
+    server.graceful()
+    server.expect_log("ends: ", times=3)
+    noted = [r.message.split()[-1] for r in server.error_log.recent() if "ends: " in r.message]
+    assert noted == ["first", "second", "third"]
+
+
 def test_register_cleanup_arguments(httpd):
     """What cannot be called is a ValueError."""
     assert (
