@@ -49,7 +49,7 @@ static int post_read_request(request_rec *r)
     return status;
 }
 
-static int translate_name(request_rec *r)
+static int restore_status(request_rec *r)
 {
     mp_request_context *context = mp_has_handlers() ? mp_request_context_find(r) : NULL;
 
@@ -57,6 +57,11 @@ static int translate_name(request_rec *r)
         r->status = context->early_status;
         context->early_status = 0;
     }
+    return DECLINED;
+}
+
+static int translate_name(request_rec *r)
+{
     return run(r, MP_PHASE_TRANS);
 }
 
@@ -125,6 +130,8 @@ void mp_hooks_register(apr_pool_t *pool)
 
     /* Behind mod_setenvif and the like, which others' conditions build on. */
     ap_hook_post_read_request(post_read_request, NULL, NULL, APR_HOOK_MIDDLE);
+    /* Whoever translates, mod_rewrite for one, ends the phase. */
+    ap_hook_translate_name(restore_status, NULL, NULL, APR_HOOK_REALLY_FIRST);
     /* Before Alias, UserDir and the core: "before the server's default rules". */
     ap_hook_translate_name(translate_name, NULL, NULL, APR_HOOK_FIRST);
     ap_hook_header_parser(header_parser, NULL, NULL, APR_HOOK_MIDDLE);

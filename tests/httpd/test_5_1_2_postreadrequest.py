@@ -60,6 +60,15 @@ def test_status_set_early(httpd, directive, status):
     assert (answer.status_code, answer.text) == (status, "a file")
 
 
+def test_status_set_early_of_what_is_rewritten(httpd):
+    """Also where a module that comes first ends the translation."""
+    config = CONFIG + "RewriteEngine On\nRewriteRule ^/old$ ${htdocs}/page.txt\n"
+    code = "def postreadrequesthandler(req):\n    req.status = 201\n    return 0\n"
+    server = httpd(config, {"lib/early.py": code, "htdocs/page.txt": "a file"}, modules=("rewrite",))
+    answer = server.get("old")
+    assert (answer.status_code, answer.text) == (201, "a file")
+
+
 @pytest.mark.parametrize("section", ["Directory /x", "Location /x", "Files x"])
 def test_not_allowed_in_sections(httpd, section):
     """Inside a section it is a configuration error."""
