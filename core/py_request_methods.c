@@ -236,6 +236,9 @@ static PyObject *request_internal_redirect(PyObject *op, PyObject *uri)
     }
     mp_blocking_begin(&blocking, self->context->conn);
     mp_body_pass(r, &self->context->out, 0);
+    if (self->context->out.early) {
+        r->connection->keepalive = AP_CONN_CLOSE; /* as in mp_body_pass() */
+    }
     ap_internal_redirect(target, r);
     mp_blocking_end(&blocking);
     Py_RETURN_NONE;

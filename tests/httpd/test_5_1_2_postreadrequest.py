@@ -2,6 +2,8 @@
 
 import pytest
 
+from plugins.client import parse_responses
+
 CONFIG = """
     PythonPath "sys.path + ['${root}/lib']"
     PythonPostReadRequestHandler early
@@ -67,6 +69,22 @@ def test_status_set_early_of_what_is_rewritten(httpd):
     server = httpd(config, {"lib/early.py": code, "htdocs/page.txt": "a file"}, modules=("rewrite",))
     answer = server.get("old")
     assert (answer.status_code, answer.text) == (201, "a file")
+
+
+def test_internal_redirect(httpd):
+    """Its response is the connection's last, as Apache has it, and says so."""
+    code = """
+        def postreadrequesthandler(req):
+            if req.prev is None:
+                req.internal_redirect("/page.txt")
+            return 0
+        """
+    server = httpd(CONFIG, {"lib/early.py": code, "htdocs/page.txt": "a file"})
+    with server.connect() as connection:
+        connection.send(b"GET /x HTTP/1.1\r\nHost: x\r\n\r\n")
+        [answer] = parse_responses(connection.read_all(), ["GET"])
+    assert (answer.status, answer.body) == (200, b"a file")
+    assert answer.headers["Connection"] == "close"
 
 
 @pytest.mark.parametrize("section", ["Directory /x", "Location /x", "Files x"])
