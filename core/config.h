@@ -134,6 +134,12 @@ static inline mp_dir_config *mp_dir_config_of_request(const request_rec *r)
 }
 mp_dir_config *mp_dir_config_of_server(const server_rec *s);
 
+/* PythonOption mod_python.importer.path, or NULL. */
+static inline const char *mp_importer_path_of(const mp_dir_config *config)
+{
+    return config->options ? apr_table_get(config->options, "mod_python.importer.path") : NULL;
+}
+
 /* Whether a handler name is ours: "python-program" or "mod_python". */
 int mp_is_our_handler(const char *name);
 

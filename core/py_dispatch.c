@@ -25,9 +25,9 @@ APLOG_USE_MODULE(python);
 
 /* Handlers as Python sees them */
 
-/* number: its place in its list. */
+/* number: its place in its list; importer_path: the option in effect, or NULL. */
 static PyObject *make_handler(mp_state *state, request_rec *r, mp_phase phase,
-                              const mp_handler *handler, int number)
+                              const mp_handler *handler, int number, const char *importer_path)
 {
     PyObject *directive = PyTuple_GET_ITEM(state->phase_names, (Py_ssize_t)phase);
     PyObject *text = mp_str_from_fs(handler->text);
@@ -35,9 +35,10 @@ static PyObject *make_handler(mp_state *state, request_rec *r, mp_phase phase,
     PyObject *result = NULL;
 
     if (text && directory) {
-        result = PyObject_CallFunction(state->dispatch_make_handler, "OOOiii", directive, text,
-                                       directory, mp_section_kind(&handler->section),
-                                       (int)handler->silent, number);
+        result =
+            PyObject_CallFunction(state->dispatch_make_handler, "OOOiiiN", directive, text,
+                                  directory, mp_section_kind(&handler->section),
+                                  (int)handler->silent, number, mp_str_from_latin1(importer_path));
     }
     Py_XDECREF(text);
     Py_XDECREF(directory);
@@ -49,7 +50,8 @@ static PyObject *make_handlers(mp_interp *interp, request_rec *r, mp_phase phase
                                const mp_handler_list *list)
 {
     int count = list ? list->handlers->nelts : 0;
-    int lasting = list && list->id;
+    const char *importer_path = mp_importer_path_of(mp_dir_config_of_request(r));
+    int lasting = list && list->id && !importer_path; /* for one list it may be several */
     PyObject *handlers = lasting ? mp_interp_handlers(interp, list->id) : NULL;
 
     if (handlers) {
@@ -58,7 +60,7 @@ static PyObject *make_handlers(mp_interp *interp, request_rec *r, mp_phase phase
     handlers = PyTuple_New(count);
     for (int i = 0; handlers && i < count; i++) {
         const mp_handler *handler = &APR_ARRAY_IDX(list->handlers, i, mp_handler);
-        PyObject *made = make_handler(mp_interp_state(interp), r, phase, handler, i);
+        PyObject *made = make_handler(mp_interp_state(interp), r, phase, handler, i, importer_path);
         if (!made) {
             Py_CLEAR(handlers);
             break;
@@ -485,8 +487,9 @@ static int call_run_connection(mp_interp *interp, conn_rec *c, const mp_handler 
     if (connection) {
         ((mp_connection *)connection)->is_protocol = 1;
         made =
-            PyObject_CallFunction(state->dispatch_make_handler, "sNOiii", "PythonConnectionHandler",
-                                  mp_str_from_fs(handler->text), Py_None, 0, 0, 0);
+            PyObject_CallFunction(state->dispatch_make_handler, "sNOiiiN",
+                                  "PythonConnectionHandler", mp_str_from_fs(handler->text), Py_None,
+                                  0, 0, 0, mp_str_from_latin1(mp_importer_path_of(config)));
     }
     if (made && (((mp_connection *)connection)->handlers = PyTuple_Pack(1, made))) {
         result = PyObject_CallFunction(state->dispatch_run_connection, "OOiN", connection, made,

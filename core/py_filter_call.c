@@ -69,13 +69,15 @@ static mp_interp *interpreter_of(mp_filter_context *context)
 static PyObject *configured_handler(const mp_filter_context *context)
 {
     const mp_section *section = &context->handler->section;
+    const mp_dir_config *config = context->r ? mp_dir_config_of_request(context->r)
+                                             : mp_dir_config_of_server(context->c->base_server);
 
     return PyObject_CallFunction(
-        mp_interp_state(context->interp)->dispatch_make_handler, "sNNiii",
+        mp_interp_state(context->interp)->dispatch_make_handler, "sNNiiiN",
         context->is_input ? "PythonInputFilter" : "PythonOutputFilter",
         mp_str_from_fs(context->handler->text),
         mp_str_from_fs(context->r ? mp_section_directory(context->r, section) : section->path),
-        mp_section_kind(section), 0, 0);
+        mp_section_kind(section), 0, 0, mp_str_from_latin1(mp_importer_path_of(config)));
 }
 
 /* That of req.register_*_filter(), which the request's wrapper keeps. */

@@ -71,7 +71,7 @@ _GOES_ON_BY_NUMBER = [_GOES_ON[name] for name in _PHASES]
 _Cleanup = tuple[Callable[[Any], object], Any]
 _server_cleanups: list[_Cleanup] = []
 
-_handlers: dict[tuple[str, str, str | None, int, int, int], Handler] = {}
+_handlers: dict[tuple[str, str, str | None, int, int, int, str | None], Handler] = {}
 
 
 #: The PythonPath last set: the core hands over the same object while it does not change.
@@ -83,7 +83,13 @@ _path_lock = threading.Lock()
 
 
 def make_handler(
-    directive: str, text: str, directory: str | None, kind: int, is_silent: int, number: int
+    directive: str,
+    text: str,
+    directory: str | None,
+    kind: int,
+    is_silent: int,
+    number: int,
+    importer_path: str | None,
 ) -> Handler:
     """The one Handler for a directive's words, made when it is new.
 
@@ -94,13 +100,14 @@ def make_handler(
         kind: KIND_*: what that is.
         is_silent: A missing object is no error.
         number: Its place in the list, which tells one that is there twice from itself.
+        importer_path: The option in effect, which may differ where one directive counts.
     """
     # Clients make up what a pattern matches: nothing may be kept by that.
     place = None if kind == KIND_PATTERN else directory
-    key = (directive, text, place, kind, is_silent, number)
+    key = (directive, text, place, kind, is_silent, number, importer_path)
     handler = _handlers.get(key)
     if handler is None:
-        handler = Handler(directive, text, place, kind != KIND_DIRECTORY, bool(is_silent))
+        handler = Handler(directive, text, place, kind != KIND_DIRECTORY, bool(is_silent), importer_path)
         _handlers[key] = handler
     return PlacedHandler(handler, directory) if kind == KIND_PATTERN else handler
 
@@ -127,7 +134,8 @@ def _added_handler(
     if isinstance(handler, str):
         # A location may be a pattern's. Negative: configured ones count from 0.
         kind = KIND_PATTERN if is_location else KIND_DIRECTORY
-        return make_handler(directive, handler, directory, kind, 0, -1 - number)
+        option = req.get_options().get(_scope.IMPORTER_PATH)
+        return make_handler(directive, handler, directory, kind, 0, -1 - number, option)
     return Handler(directive, handler, directory, is_location)
 
 

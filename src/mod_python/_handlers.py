@@ -19,6 +19,7 @@ class Handler:
         "_place",
         "direct",
         "directory",
+        "importer_path",
         "is_location",
         "is_silent",
         "module",
@@ -34,6 +35,7 @@ class Handler:
         directory: str | None = None,
         is_location: bool = False,
         is_silent: bool = False,
+        importer_path: str | None = None,
     ) -> None:
         """
         Args:
@@ -42,11 +44,13 @@ class Handler:
             directory: That of the directive, ending in "/".
             is_location: directory is that of a <Location>, no directory.
             is_silent: A missing object is no error (PythonHandlerModule).
+            importer_path: The option mod_python.importer.path.
         """
         self.phase = phase
         self.directory = directory
         self.is_location = is_location
         self.is_silent = is_silent
+        self.importer_path = importer_path
         #: The module, what was found in it, and the path generation then: one value, for
         #: many threads resolve the same handler.
         self._cached: tuple[object, Callable[[Any], Any], int] | None = None
@@ -118,7 +122,7 @@ class Handler:
         try:
             place = self._place
             if place == "":
-                place = _importer.place_of(self.module, directory)
+                place = _importer.place_of(self.module, directory, self.importer_path)
             module = _importer.load(self.module, place, reload)
             self._place = place
         except ModuleNotFoundError as error:
@@ -174,6 +178,7 @@ class PlacedHandler(Handler):
         self.path = original.path
         self.is_location = original.is_location
         self.is_silent = original.is_silent
+        self.importer_path = original.importer_path
         self.directory = directory
 
     @property

@@ -76,17 +76,18 @@ def places(globals: Mapping[str, Any], path: Sequence[str] | None = None) -> Ite
             yield absolute(item, base)
     elif (root := _scope.handler_root()) is not None:
         yield os.path.normpath(root)
-    yield from places_of_option(_scope.handler_root())
+    yield from places_of_option(_scope.options().get(_scope.IMPORTER_PATH), _scope.handler_root())
 
 
-def places_of_option(root: str | None) -> Iterator[str]:
+def places_of_option(option: str | None, root: str | None) -> Iterator[str]:
     """The directories of the option mod_python.importer.path, without those that would begin
     from the handler's directory where there is none.
 
     Args:
+        option: Its value, if there is one.
         root: The handler's directory.
     """
-    for item in _scope.importer_path():
+    for item in _scope.importer_path(option):
         if os.path.isabs(item) or root is not None:
             yield absolute(item, root)
 

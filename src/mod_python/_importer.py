@@ -117,19 +117,20 @@ _watched: set[str] = set()
 _search: dict[str, list[str]] = {}
 
 
-def place_of(name: str, directory: str | None) -> str | None:
+def place_of(name: str, directory: str | None, option: str | None) -> str | None:
     """The directory that a handler's module is looked for in before sys.path: the handler's
     own, unless it lacks the module and one of the option mod_python.importer.path has it.
 
     Args:
         name: Dotted name.
         directory: That of the handler, if it has one.
+        option: Its value.
     """
     top = name.partition(".")[0]
     if directory is not None and _module_names.name_in(directory, top) is not None:
         return directory
-    has_it = (each for each in places_of_option(directory) if _module_names.name_in(each, top) is not None)
-    return next(has_it, directory)
+    places = places_of_option(option, directory)
+    return next((each for each in places if _module_names.name_in(each, top) is not None), directory)
 
 
 def load(name: str, directory: str | None = None, reload: bool = True) -> ModuleType:

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from mod_python._handlers import Handler
 
 __all__ = [
+    "IMPORTER_PATH",
     "autoreload",
     "complain",
     "config",
@@ -33,6 +34,9 @@ __all__ = [
 ]
 
 FLAG_RELOAD = 1  # as in _dispatch
+
+#: The option that names directories with modules.
+IMPORTER_PATH = "mod_python.importer.path"
 
 #: A filter or a connection, and its handler.
 _Entered = tuple[Any, "Handler"]
@@ -137,13 +141,12 @@ def seen_modules(make: bool | None = None) -> dict[str, ModuleType] | None:
     return first._modules
 
 
-def importer_path() -> list[str]:
-    """PythonOption mod_python.importer.path: a list of strings, as Python writes it.
+def importer_path(text: str | None) -> list[str]:
+    """What the option of IMPORTER_PATH says: a list of strings, as Python writes it.
 
     Raises:
         ValueError: It is something else; it is not evaluated.
     """
-    text = options().get("mod_python.importer.path")
     if not text:
         return []
     path = _paths.get(text)
@@ -154,7 +157,7 @@ def importer_path() -> list[str]:
             path = None
         if not isinstance(path, list) or not all(isinstance(item, str) for item in path):
             raise ValueError(
-                f"PythonOption mod_python.importer.path {text:.200} is no list of strings: write "
+                f"PythonOption {IMPORTER_PATH} {text:.200} is no list of strings: write "
                 "the directories, as \"['/srv/lib', '~/lib']\"; it is read, not evaluated"
             )
         _paths[text] = path

@@ -162,6 +162,37 @@ def test_handlers_in_importer_path(httpd):
     assert server.get("there").text == "far new"
 
 
+@pytest.mark.parametrize("section", ["Location", "LocationMatch"])
+@pytest.mark.parametrize("reload", ["On", "Off"])
+@pytest.mark.parametrize("directive", ["for all", "for each", "added", "filter"])
+def test_importer_path_of_each_place(httpd, section, reload, directive):
+    """One directive, or two of the same words, where the option differs: each has its own."""
+    lines = {
+        "added": "PythonFixupHandler adds\n",
+        "filter": "PythonHandler empty\nPythonOutputFilter spam::filter SPAM\nSetOutputFilter SPAM\n",
+    }
+    line = lines.get(directive, "PythonHandler spam\n")
+    config = "SetHandler python-program\nPythonPath \"sys.path + ['${root}/path']\"\n"
+    config += f"PythonAutoReload {reload}\n"
+    for place in "ab":
+        option = f"PythonOption mod_python.importer.path \"['${{root}}/{place}']\"\n"
+        inside = line if directive != "for all" else ""
+        config += f"<{section} /{place}>\n{inside}{option}</{section}>\n"
+    config += line if directive == "for all" else f"<{section} /path>\n{line}</{section}>\n"
+    spam = (
+        HANDLER
+        + "\n    def filter(filter):\n        filter.write(__file__.split('/')[-2] + ' 1')\n        filter.close()\n"
+    )
+    files = {
+        "path/adds.py": "def fixuphandler(req):\n    req.add_handler('PythonHandler', 'spam')\n    return 0\n",
+        "path/empty.py": "def handler(req):\n    req.write('x')\n    return 0\n",
+        **{f"{place}/spam.py": spam.replace("NUMBER", "1") for place in ("path", "a", "b")},
+    }
+    server = httpd(config, files)
+    for place in ("path", "a", "b") * 2:
+        assert server.get(place).text == f"{place} 1"
+
+
 def test_defaults_of_import_module(httpd):
     """autoreload is PythonAutoReload, log is PythonDebug."""
     code = """
