@@ -33,27 +33,20 @@ static PyObject *raise_read_error(apr_status_t rv)
     return mp_raise_connection_error(rv, ECONNRESET, text);
 }
 
-/* Waits for data; 1 if there is some, 0 at the end, -1 with an exception. The end is
- * told once: a handler that does not heed it is stopped by an exception. */
-static int wait_for_data(mp_connection *self, conn_rec *c, const char **data, apr_size_t *size)
+/* Waits for data; APR_EOF at the end, which is told once: a handler that does not heed it is
+ * stopped by an exception. */
+static apr_status_t wait_for_data(mp_connection *self, conn_rec *c, const char **data,
+                                  apr_size_t *size)
 {
     mp_blocking blocking;
 
     if (self->context->at_end) {
-        raise_read_error(ECONNRESET);
-        return -1;
+        return ECONNRESET;
     }
     mp_blocking_begin(&blocking, self->context);
     apr_status_t rv = mp_connection_peek(c, data, size);
     mp_blocking_end(&blocking);
-    if (APR_STATUS_IS_EOF(rv)) {
-        return 0;
-    }
-    if (rv != APR_SUCCESS) {
-        raise_read_error(rv);
-        return -1;
-    }
-    return 1;
+    return rv;
 }
 
 /* Reads until limit bytes (-1: no limit), the end, or with by_line the first LF. */
@@ -69,17 +62,17 @@ static PyObject *read_connection(mp_connection *self, Py_ssize_t limit, int by_l
     while (limit < 0 || size < limit) {
         const char *data;
         apr_size_t at_hand;
-        int found = wait_for_data(self, c, &data, &at_hand);
-        if (found < 0) {
+        apr_status_t rv = wait_for_data(self, c, &data, &at_hand);
+        if (APR_STATUS_IS_EOF(rv)) {
+            self->context->at_end = size == 0;
+            break;
+        }
+        if (rv != APR_SUCCESS) {
             if (size) { /* for a handler that goes on after a TimeoutError */
                 mp_connection_put_back(c, PyBytes_AS_STRING(bytes), (apr_size_t)size);
             }
             Py_DECREF(bytes);
-            return NULL;
-        }
-        if (!found) {
-            self->context->at_end = size == 0;
-            break;
+            return raise_read_error(rv); /* last: it may run anything, and the connection end */
         }
         const char *newline = by_line ? memchr(data, '\n', at_hand) : NULL;
         Py_ssize_t take = newline ? newline + 1 - data : (Py_ssize_t)at_hand;
