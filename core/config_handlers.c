@@ -271,7 +271,7 @@ const char *mp_set_handler_module(cmd_parms *cmd, void *configv, const char *mod
     if (error) {
         return error;
     }
-    if (!*module || strstr(module, "::")) {
+    if (!*module || *module == '.' || strstr(module, "::")) {
         return apr_psprintf(cmd->pool,
                             "PythonHandlerModule: '%s' is no module name: write the module "
                             "alone, its functions are found by the names of the phases",

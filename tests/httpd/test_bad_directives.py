@@ -41,6 +41,7 @@ WRONG = [
     ("PythonHandler spam::eggs.", "'spam::eggs.' is no handler.*module::object"),
     ("PythonConnectionHandler spam::eggs..bacon", "is no handler.*module::object"),
     ("PythonHandlerModule", "PythonHandlerModule.*one argument"),
+    ("PythonHandlerModule ../spam", "PythonHandlerModule: '../spam' is no module name"),
     ("PythonTransHandler spam | .py", "PythonTransHandler"),
     ("PythonRequestTimeout", "PythonRequestTimeout.*one argument"),
     ("PythonRequestTimeout soon", "PythonRequestTimeout: 'soon'.*seconds"),
