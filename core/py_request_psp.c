@@ -6,8 +6,11 @@
 static int has_own_write(const mp_request *self)
 {
     PyObject *name = mp_interp_state(self->interp)->name_write;
+    PyObject *dict = Py_XNewRef(self->dict); /* a key's __eq__ may put another in its place */
+    int result = dict ? PyDict_Contains(dict, name) : 0;
 
-    return self->dict ? PyDict_Contains(self->dict, name) : 0;
+    Py_XDECREF(dict);
+    return result;
 }
 
 /* write() as a program would call it; text may be NULL. */

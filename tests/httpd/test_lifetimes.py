@@ -253,6 +253,36 @@ def test_str_that_outlives_its_request(httpd):
     assert site.get("x").text == "['refused', 'refused']"
 
 
+def test_attributes_that_change_amid_a_look_up(httpd):
+    """A key of req.__dict__ whose comparison puts another dict in its place: what PSP looks in
+    for a write() of the program's must not be gone."""
+    code = """
+        from mod_python import apache
+
+        class Key:
+            def __init__(self, req):
+                self.req = req
+
+            def __hash__(self):
+                return hash("write")
+
+            def __eq__(self, other):
+                self.req.__dict__ = {}
+                [dict() for _ in range(1000)]
+                return False
+
+        def handler(req):
+            for _ in range(200):
+                req.__dict__ = {Key(req): 1}
+                for number in range(50):
+                    req.__dict__.setdefault(f"x{number}", number)
+                req._write_piece("a", "b")
+            return apache.OK
+        """
+    site = httpd.site("SetHandler python-program\nPythonHandler swapped", {"swapped.py": code})
+    assert site.get("x").text == 200 * "ab"
+
+
 def test_own_table_lives_on(httpd):
     """A table made by apache.table() belongs to nobody."""
     code = """
