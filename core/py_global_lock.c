@@ -28,7 +28,8 @@ static int index_of_key(PyObject *key)
     int index;
 
     if (PyLong_Check(key)) {
-        return index_of_number((size_t)PyObject_Hash(key));
+        Py_hash_t hash = PyObject_Hash(key); /* a program's own kind of int may have its own */
+        return hash == -1 ? -1 : index_of_number((size_t)hash);
     }
     if (PyUnicode_Check(key)) {
         const char *utf8 = PyUnicode_AsUTF8AndSize(key, &size);
