@@ -445,6 +445,10 @@ static PyObject *get_dir(PyObject *op, void *closure)
 {
     mp_filter *self = (mp_filter *)op;
 
+    if (living(op) && !self->handler) {
+        PyErr_SetString(PyExc_RuntimeError, "this filter's handler is not known yet");
+        return NULL;
+    }
     return living(op) ? PyObject_GetAttrString(self->handler, "directory") : NULL;
 }
 

@@ -171,7 +171,7 @@ static PyObject *register_filter(mp_request *self, PyObject *args, PyObject *key
                                            is_input, handler, directory);
     const char *text = made && mp_request_record(self) ? text_of(r->pool, made) : NULL;
     Py_XDECREF(made);
-    if (!text) {
+    if (!text || !mp_request_record(self)) { /* letting go of made may have run anything */
         return NULL;
     }
     mp_request_context *context = self->context;

@@ -263,9 +263,9 @@ static PyObject *request_sendfile(PyObject *op, PyObject *args, PyObject *keywor
                                 path);
     }
     if (offset < 0 || offset > finfo.size) {
+        apr_file_close(file); /* first: raising can run anything, and the request end */
         PyErr_Format(PyExc_ValueError, "offset must be from 0 to the file's size, %lld, not %lld",
                      (long long)finfo.size, offset);
-        apr_file_close(file);
         return NULL;
     }
     if (length < 0 || length > finfo.size - offset) {
