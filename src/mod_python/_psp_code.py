@@ -272,7 +272,7 @@ class HitsCache(Generic[_T]):
         self.size = size
         self._values: dict[str, _T] = {}
         self._hits: dict[str, int] = {}
-        self._lock = threading.Lock()
+        self._lock = threading.RLock()
 
     def __len__(self) -> int:
         return len(self._values)

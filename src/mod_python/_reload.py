@@ -26,7 +26,7 @@ from mod_python._source_loader import ModuleInfo, info_of, is_half_done, stamp_o
 __all__ = ["current", "freeze", "import_by_name", "is_frozen", "note", "take_old"]
 
 #: Makes one step of taking old modules out of sys.modules; never held during an import.
-_removal = threading.Lock()
+_removal = threading.RLock()
 #: Those, by name, until the new one begins.
 _replaced: dict[str, ModuleType] = {}
 _is_frozen = False

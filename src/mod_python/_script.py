@@ -31,7 +31,7 @@ ON_ERROR = "surrogateescape"
 
 _SYS = vars(sys)
 
-_making_lock = threading.Lock()
+_making_lock = threading.RLock()
 
 #: Bytes that are kept until more is printed; as io.TextIOWrapper does.
 MOST_PRINTED = 8192

@@ -53,7 +53,7 @@ _extensions: dict[str, ModuleType] = {}
 _known: dict[tuple[str, ...], Known] = {}
 #: How many running scripts have a module of this name.
 _users: dict[str, int] = {}
-_users_lock = threading.Lock()
+_users_lock = threading.RLock()
 
 _STDLIB = os.path.dirname(os.__file__)
 #: Directories of what is installed for this Python, ending in "/"; one is a file, never there.

@@ -9,7 +9,6 @@ outside httpd, too.
 """
 
 import email.utils
-import itertools
 import os
 import threading
 import time
@@ -104,7 +103,8 @@ class Cache:
         self.max_size = max_size
         #: The one asked for last is at the end.
         self._entries: OrderedDict[Any, Entry] = OrderedDict()
-        self._lock = threading.Lock()
+        #: A collection of garbage may run what asks this very cache.
+        self._lock = threading.RLock()
 
     # What a subclass may say
 
@@ -167,14 +167,17 @@ class Cache:
         return self.key(name) in self._entries
 
     def __delitem__(self, name: Any) -> None:
+        key = self.key(name)
         with self._lock:
-            del self._entries[self.key(name)]
+            dropped = self._entries.pop(key)
+        del dropped  # without the lock: its end may run anything
         self.commit()
 
     def clear(self) -> None:
         """Drop all entries."""
         with self._lock:
-            self._entries.clear()
+            dropped, self._entries = self._entries, OrderedDict()
+        dropped.clear()
         self.commit()
 
     def mru(self) -> Iterator[Any]:
@@ -189,7 +192,8 @@ class Cache:
 
     def _keys(self) -> list[Any]:
         with self._lock:
-            return [key for key, entry in self._entries.items() if entry.value is not NOT_INITIALIZED]
+            entries = list(self._entries.items())
+        return [key for key, entry in entries if entry.value is not NOT_INITIALIZED]
 
     def _enter(self, key: Any) -> tuple[Entry, bool]:
         """The entry of a key, now the last one asked for; and whether that is new."""
@@ -200,28 +204,36 @@ class Cache:
                 entry = self._entries[key] = self.entry_type(key)
             self._entries.move_to_end(key)
             entry.users += 1
-            self._shrink()
-            return entry, is_new
+            dropped = self._shrink()
+        del dropped
+        return entry, is_new
 
     def _leave(self, entry: Entry) -> None:
         with self._lock:
             entry.users -= 1
-            self._shrink()
+            dropped = self._shrink()
+        del dropped
 
-    def _shrink(self) -> None:
-        """Drop what is too much, but nothing that some thread is building: another would build it, too."""
+    def _shrink(self) -> list[Entry]:
+        """Take out what is too much, but nothing that some thread is building: another would build
+        it, too. The caller lets go of it without the lock: a value's end may run anything."""
         surplus = len(self._entries) - self.max_size if self.max_size > 0 else 0
-        if surplus > 0:
-            unused = (key for key, entry in self._entries.items() if not entry.users)
-            for key in list(itertools.islice(unused, surplus)):
+        if surplus <= 0:
+            return []
+        dropped: list[Entry] = []
+        for key in list(self._entries):  # which a collection may change meanwhile
+            entry = self._entries.get(key)
+            if entry is not None and not entry.users and len(dropped) < surplus:
                 del self._entries[key]
+                dropped.append(entry)
+        return dropped
 
     def _drop(self, key: Any, entry: Entry) -> None:
         """Forget an entry that could not be built, if it still is the one of its key."""
         entry.has_failed = True
         with self._lock:
             if self._entries.get(key) is entry:
-                del self._entries[key]
+                del self._entries[key]  # entry itself stays with the caller
 
 
 class WeakCache(Cache):
@@ -238,7 +250,7 @@ class WeakCache(Cache):
             if len(self._entries) > self._many:
                 for key, entry in list(self._entries.items()):
                     if entry.value is NOT_INITIALIZED and not entry.users:
-                        del self._entries[key]
+                        self._entries.pop(key, None)
                 self._many = max(2 * len(self._entries), WeakCache._many)
         return value
 

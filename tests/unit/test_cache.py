@@ -50,6 +50,33 @@ def test_builds_once(counting):
     assert len(made) == 2 and "A" in made and "c" not in made
 
 
+ASKS_AT_ITS_END = """
+import faulthandler
+from mod_python.cache import FunctionCache
+
+faulthandler.dump_traceback_later(20, exit=True)
+
+class Value:
+    def __del__(self):
+        ends.append(made("other"))
+
+ends = []
+made = FunctionCache(lambda name: name if name == "other" else Value(), max_size=2)
+for name in "abcd":
+    made(name)
+del made[("d",), ()]
+made("e")
+made.clear()
+print(len(ends), len(made))
+"""
+
+
+def test_values_whose_end_asks_the_cache(cache):
+    """What leaves a cache may use it: nobody waits for a lock that the thread itself has."""
+    done = subprocess.run([sys.executable, "-c", ASKS_AT_ITS_END], capture_output=True, text=True, check=False)
+    assert done.stdout == "5 1\n", done.stderr
+
+
 def test_least_recently_used_leaves(counting):
     """Beyond max_size the one that was not asked for the longest is dropped."""
     made = counting(2)
