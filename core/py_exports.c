@@ -71,6 +71,9 @@ static void mp_release_interpreter(void)
     if (!acquired) {
         return;
     }
+    if (acquired->before.interp != acquired->interp && PyErr_Occurred()) {
+        PyErr_WriteUnraisable(NULL); /* or the thread's next handler would be said to have raised it */
+    }
     while (acquired->uses) {
         mp_use *use = acquired->uses;
         acquired->uses = use->next;

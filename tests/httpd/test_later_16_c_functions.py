@@ -110,6 +110,27 @@ def test_finfo_of_a_missing_file(call):
     assert call(code, missing="1") == repr([True, (None,) * 10, None, 0])
 
 
+def test_exception_left_behind(httpd, shared_object):
+    """What a module leaves behind is logged, and no other request has it."""
+    config = CONFIG + """
+        <Location /next>
+            SetHandler python-program
+            PythonInterpreter main_interpreter
+            PythonHandler around::next_one
+        </Location>
+        """
+    around = AROUND + """
+    def next_one(req):
+        req.write("untouched")
+        return apache.OK
+    """
+    server = httpd(config, {"mod_calls_python.so": shared_object, "around.py": around}, workers=1)
+    for inner in ({}, {"X-Inner": "main_interpreter"}):
+        assert server.get("c", headers={"X-Code": "1", "X-Leave": "1", **inner}).text.startswith("1")
+        assert server.get("next").text == "untouched"
+        server.expect_log("ValueError: left behind")
+
+
 def test_writing(call):
     """What Python writes there goes out."""
     assert call("req.write('from Python ')") == "from Python None"

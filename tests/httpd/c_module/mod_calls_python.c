@@ -3,7 +3,7 @@
  * A request to its handler is evaluated: X-Code is a Python expression of req, server
  * and conn; X-Name the interpreter, main_interpreter without it; X-Inner another one, in
  * which X-Code is evaluated once more, before. The answer is what the expressions give.
- * With X-Missing the request's finfo is as the core leaves it where there is no file. */
+ * With X-Leave an exception is left behind. With X-Missing the request's finfo is as the core leaves it where there is no file. */
 #include <Python.h>
 
 #include <httpd.h>
@@ -87,6 +87,9 @@ static const char *run(request_rec *r, const char *name, const char *inner)
         first = apr_pstrcat(r->pool, run(r, inner, NULL), "|", NULL);
     }
     second = text_of(r->pool, evaluate(r, code));
+    if (apr_table_get(r->headers_in, "X-Leave")) {
+        PyErr_SetString(PyExc_ValueError, "left behind");
+    }
     release();
     return apr_pstrcat(r->pool, first, second, NULL);
 }
