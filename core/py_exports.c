@@ -72,7 +72,8 @@ static void mp_release_interpreter(void)
         return;
     }
     if (acquired->before.interp != acquired->interp && PyErr_Occurred()) {
-        PyErr_WriteUnraisable(NULL); /* or the thread's next handler would be said to have raised it */
+        PyErr_WriteUnraisable(
+            NULL); /* or the thread's next handler would be said to have raised it */
     }
     while (acquired->uses) {
         mp_use *use = acquired->uses;

@@ -528,7 +528,6 @@ static PyGetSetDef request_members[] = {
     RW(no_local_copy, MP_BOOL, 0, "bool: there is no local copy to compare with."),
     RO(unparsed_uri, MP_FS, "str: the URI as received."),
     RW(uri, MP_FS, 0, "str: the URI's path, unescaped."),
-    RW(filename, MP_FS, 0, "str or None: the file the URI is mapped to."),
     RW(canonical_filename, MP_FS, 1, "str or None: filename as the file system spells it."),
     RW(path_info, MP_FS, 1, "str or None: what follows the file in the URI."),
     RW(args, MP_FS, 1, "str or None: the query string."),

@@ -5,6 +5,7 @@
 
 #include "filters.h"
 #include "py_convert.h"
+#include "py_members.h"
 
 /* Handlers */
 
@@ -305,7 +306,40 @@ static PyObject *get_useragent_addr(PyObject *op, void *closure)
     return r ? mp_address_from(r->useragent_addr, r->useragent_ip) : NULL;
 }
 
+static PyObject *get_filename(PyObject *op, void *closure)
+{
+    request_rec *r = mp_request_record((mp_request *)op);
+
+    return r ? mp_str_from_fs(r->filename) : NULL;
+}
+
+/* What Apache has found out of another file must not stay: it maps as many bytes of this one into
+ * memory as finfo says, and the child ends with SIGBUS where there are less. */
+static int set_filename(PyObject *op, PyObject *value, void *closure)
+{
+    mp_request *self = (mp_request *)op;
+    request_rec *r = mp_request_record(self);
+    mp_blocking blocking;
+
+    if (!r || mp_member_set(closure, r, r->pool, value) != 0) {
+        return -1;
+    }
+    if (r->finfo.filetype == APR_NOFILE) {
+        return 0; /* Apache has not looked yet, or has found none */
+    }
+    mp_blocking_begin(&blocking, self->context->conn);
+    apr_status_t rv = apr_stat(&r->finfo, r->filename, APR_FINFO_MIN, r->pool);
+    mp_blocking_end(&blocking);
+    if (rv != APR_SUCCESS && rv != APR_INCOMPLETE) {
+        r->finfo.filetype = APR_NOFILE;
+    }
+    return 0;
+}
+
 PyGetSetDef mp_request_handlers_members[] = {
+    {"filename", get_filename, set_filename,
+     PyDoc_STR("str or None: the file the URI is mapped to."),
+     (void *)&(const mp_member){"filename", MP_FS, offsetof(request_rec, filename), 0}},
     {"useragent_addr", get_useragent_addr, NULL,
      PyDoc_STR("(str, int): the client's address and port, behind trusted proxies too."), NULL},
     {"hlist", get_hlist, NULL,

@@ -112,18 +112,24 @@ def test_finfo_of_a_missing_file(call):
 
 def test_exception_left_behind(httpd, shared_object):
     """What a module leaves behind is logged, and no other request has it."""
-    config = CONFIG + """
+    config = (
+        CONFIG
+        + """
         <Location /next>
             SetHandler python-program
             PythonInterpreter main_interpreter
             PythonHandler around::next_one
         </Location>
         """
-    around = AROUND + """
+    )
+    around = (
+        AROUND
+        + """
     def next_one(req):
         req.write("untouched")
         return apache.OK
     """
+    )
     server = httpd(config, {"mod_calls_python.so": shared_object, "around.py": around}, workers=1)
     for inner in ({}, {"X-Inner": "main_interpreter"}):
         assert server.get("c", headers={"X-Code": "1", "X-Leave": "1", **inner}).text.startswith("1")

@@ -73,7 +73,9 @@ print(len(ends), len(made))
 
 def test_values_whose_end_asks_the_cache(cache):
     """What leaves a cache may use it: nobody waits for a lock that the thread itself has."""
-    done = subprocess.run([sys.executable, "-c", ASKS_AT_ITS_END], capture_output=True, text=True, check=False)
+    done = subprocess.run(
+        [sys.executable, "-c", ASKS_AT_ITS_END], capture_output=True, text=True, check=False
+    )
     assert done.stdout == "5 1\n", done.stderr
 
 
