@@ -71,9 +71,9 @@ static void mp_release_interpreter(void)
     if (!acquired) {
         return;
     }
+    /* Or the thread's next handler would be said to have raised it. */
     if (acquired->before.interp != acquired->interp && PyErr_Occurred()) {
-        PyErr_WriteUnraisable(
-            NULL); /* or the thread's next handler would be said to have raised it */
+        PyErr_WriteUnraisable(NULL);
     }
     while (acquired->uses) {
         mp_use *use = acquired->uses;
