@@ -1,7 +1,9 @@
 """Handlers as directives name them: "module[::object]" (manual, 5.1.1)."""
 
 import inspect
-from collections.abc import Callable
+import os
+import sys
+from collections.abc import Callable, Iterable
 from types import ModuleType
 from typing import Any, cast
 
@@ -112,7 +114,9 @@ class Handler:
             )
         else:
             where = f"in {self.directory}, nor on sys.path"
-        return f"no module named '{self.module}' {where}"
+        places = sys.path if self.is_location or self.directory is None else [self.directory, *sys.path]
+        reasons = [*_misspellings(self.module), *_closed(places)]
+        return "; ".join([f"no module named '{self.module}' {where}", *reasons])
 
     def _resolve(self, argument: object, reload: bool) -> Callable[[Any], Any] | None:
         directory = None if self.is_location else self.directory
@@ -155,6 +159,28 @@ class Handler:
     def _look_up(self, module: object, argument: object) -> tuple[Any, bool]:
         """What the module has under the path, and whether it is the same each time."""
         return resolve_object(module, self.path, argument, False)
+
+
+def _misspellings(module: str) -> Iterable[str]:
+    """What somebody meant who wrote what is no name of a module, or is hardly one."""
+    if "/" in module:
+        yield "write the module's name, not its path"
+    elif ":" in module:
+        yield "write two colons before the object"
+    elif module.endswith(".py"):
+        yield "write the name without '.py'"
+
+
+def _closed(places: Iterable[str]) -> Iterable[str]:
+    """The directories in which Python finds nothing because it may not list them."""
+    for place in dict.fromkeys(places):
+        try:
+            with os.scandir(place):
+                pass
+        except PermissionError:
+            yield f"{place} cannot be read by the user of Apache's children"
+        except OSError:
+            pass
 
 
 class PlacedHandler(Handler):

@@ -1,5 +1,6 @@
 """Handlers as directives name them: mod_python._handlers."""
 
+import os
 import sys
 from types import SimpleNamespace
 
@@ -190,6 +191,39 @@ def test_missing_module(handlers, directory, is_location, message, name):
     """The error says where it was looked for."""
     handler = handlers.Handler("PythonHandler", name, directory, is_location)
     with pytest.raises(ModuleNotFoundError, match=message.replace("'missing'", f"'{name}'")):
+        handler.resolve(REQUEST, True)
+
+
+@pytest.mark.parametrize(
+    ("name", "cure"),
+    [
+        ("missing.py", "write the name without '.py'"),
+        ("missing:handler", "write two colons before the object"),
+        ("/srv/shop/missing.py", "write the module's name, not its path"),
+    ],
+)
+def test_misspelt_module(handlers, name, cure):
+    """What is often written in place of a module's name is told with its cure."""
+    handler = handlers.Handler("PythonHandler", name, "/srv/none/", False)
+    with pytest.raises(ModuleNotFoundError, match=f"nor on sys.path; {cure}$"):
+        handler.resolve(REQUEST, True)
+
+
+@pytest.mark.parametrize("is_own", [True, False])
+def test_module_behind_closed_doors(handlers, tmp_path, monkeypatch, is_own):
+    """A directory that may not be listed is named: Python itself passes over it."""
+    scandir = os.scandir
+
+    def guarded(place="."):
+        if place == str(tmp_path):
+            raise PermissionError
+        return scandir(place)
+
+    monkeypatch.setattr(os, "scandir", guarded)
+    if not is_own:
+        monkeypatch.syspath_prepend(tmp_path)
+    handler = handlers.Handler("PythonHandler", "missing", str(tmp_path) if is_own else None, False)
+    with pytest.raises(ModuleNotFoundError, match=f"; {tmp_path} cannot be read by the user of Apache"):
         handler.resolve(REQUEST, True)
 
 
