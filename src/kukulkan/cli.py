@@ -198,7 +198,7 @@ def require_readable(what: target.Site | target.Application, account: readable.A
     if isinstance(what, target.Site):
         wanted = [what.root, *target.handlers_of(what)]
     else:
-        wanted = [what.import_path]
+        wanted = [what.import_path, *([what.source] if what.source else [])]
     readable.require_readable(wanted, account, "Or copy it to where everybody may read, such as /srv.")
     readable.require_readable([Path(tempfile.gettempdir())], account, "Or set TMPDIR to another directory.")
     environment = [*readable.interpreter_paths(), installation.module_file(), Path(__file__)]

@@ -9,7 +9,7 @@ import re
 import symtable
 import sys
 import tokenize
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from kukulkan.errors import KukulkanError
@@ -37,6 +37,7 @@ class Application:
     import_path: Path
     handler: str  # as for PythonHandler: "module[::object]"
     is_wsgi: bool = False
+    source: Path | None = field(default=None, compare=False)  # None: none is known
 
 
 def resolve(text: str, cwd: Path) -> Site | Application:
@@ -82,13 +83,13 @@ def _application(
     import_path: Path, module: str, separator: str, attribute: str, source: Path | None
 ) -> Application:
     if separator:
-        return Application(import_path, f"{module}::{attribute}", separator == ":")
+        return Application(import_path, f"{module}::{attribute}", separator == ":", source)
     names = _names_of(source) if source else set()
     if "handler" not in names:
         for name in _WSGI_NAMES:
             if name in names:
-                return Application(import_path, f"{module}::{name}", True)
-    return Application(import_path, module)
+                return Application(import_path, f"{module}::{name}", True, source)
+    return Application(import_path, module, source=source)
 
 
 def _names_of(source: Path) -> set[str]:
@@ -105,9 +106,17 @@ def _names_of(source: Path) -> set[str]:
 
 def handlers_of(site: Site) -> list[Path]:
     """The pages directly in a site's directory, in order: `_name.py` is none, nor a file that
-    neither speaks of a `handler` (a filter, or a protocol) nor has an `index` to publish."""
+    neither speaks of a `handler` (a filter, or a protocol) nor has an `index` to publish. One
+    that cannot be read may be one."""
     files = (path for path in site.root.glob("[!._]*.py") if path.is_file())
-    return sorted(path for path in files if _PAGE.search(path.read_bytes()))
+    return sorted(path for path in files if _is_page(path))
+
+
+def _is_page(path: Path) -> bool:
+    try:
+        return _PAGE.search(path.read_bytes()) is not None
+    except OSError:
+        return True
 
 
 def _module_of_file(path: Path) -> str:

@@ -388,6 +388,18 @@ def test_what_the_children_cannot_read_is_refused(site):
     assert f"chmod o+x {hidden}" in result.stderr
 
 
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root's Apache changes its user")
+@pytest.mark.parametrize("what", ["", "closed.py", "closed.py::handler", "closed", "closed:app"])
+def test_a_program_that_the_children_cannot_read_is_refused(what):
+    """However it is named: otherwise the first request would be the one to find out."""
+    with public_directory() as root:
+        (root / "closed.py").write_text(HELLO)
+        (root / "closed.py").chmod(0o600)
+        result = run("serve", what or root, "--port", 0, cwd=root)
+    assert result.returncode == 1
+    assert f"could not read {root}/closed.py" in result.stderr
+
+
 def test_printed_configuration_is_valid(site, tmp_path):
     """What --config-only prints can be given to Apache."""
     conf = tmp_path / "httpd.conf"

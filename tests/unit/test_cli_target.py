@@ -140,3 +140,14 @@ def test_handlers_of_a_site_are_listed_in_order(cwd):
     (cwd / "site" / "d.py").write_text("import time\n\nasync def index(): ...")
     (cwd / "site" / "e.py").write_text("VALUE = 1\ndef index(): ...")
     assert [path.name for path in handlers_of(Site(cwd / "site"))] == ["a.py", "b.py", "d.py", "e.py"]
+
+
+def test_page_that_cannot_be_read(tmp_path, monkeypatch):
+    """It is listed, so that whoever serves the directory is told of it."""
+    (tmp_path / "closed.py").touch()
+
+    def refuse(path):
+        raise PermissionError
+
+    monkeypatch.setattr(Path, "read_bytes", refuse)
+    assert handlers_of(Site(tmp_path)) == [tmp_path / "closed.py"]
