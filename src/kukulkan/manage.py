@@ -1,6 +1,7 @@
 """Small servers of one's own: what `kukulkan create`, `genconfig`, `start`, `stop` and `restart` do."""
 
 import os
+import re
 import runpy
 import subprocess
 import sys
@@ -26,6 +27,9 @@ FIRST_PAGES = {
     "mod_python.psp": ("index.psp", "<p>It works: <%= req.uri %>\n"),
 }
 
+
+# As Listen takes it: a protocol may follow.
+_PORT = re.compile(r"(?:\S+:)?([0-9]+)(?=\s|$)")
 
 _VERBS = {"start": "start", "graceful-stop": "stop", "graceful": "restart"}
 
@@ -55,6 +59,9 @@ def create(
             given is no argument of a directive. Then nothing is written.
     """
     root = Path(plain_path(directory.absolute()))
+    port = _PORT.match(listen)
+    if not port or not 0 < int(port[1]) < 65536:
+        raise KukulkanError(f"{listen!r} is neither a port nor ADDRESS:PORT (--listen).")
     _require_readable(root, [Path(place).absolute() for place in python_path])
     try:
         script = httpdconf.write_basic_config(

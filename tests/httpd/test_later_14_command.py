@@ -158,6 +158,8 @@ def test_there_is_one_already(root):
         (["--pythonhandler", "mine\nUser root"], "PythonHandler: a directive is one line"),
         (["--pythonoption", "key x\nUser root"], "PythonOption: a directive is one line"),
         (["--listen", "1\nUser root"], "Listen: a directive is one line"),
+        (["--listen", "localhost"], "'localhost' is neither a port nor ADDRESS:PORT (--listen)"),
+        (["--listen", "127.0.0.1:65536"], "'127.0.0.1:65536' is neither a port nor"),
     ],
 )
 def test_refusals(root, arguments, said):
