@@ -109,8 +109,8 @@ def serve_command(
 def doctor_command(path: Path | None, is_trying: bool) -> int:
     """Say what will not run, with file, line and cure.
 
-    PATH is a configuration of Apache, its directory, or a directory of handlers; the default is
-    the current directory. The exit status is 1 if there are errors, 0 if there are none.
+    PATH is a configuration of Apache, its directory, a directory of handlers, or one source; the
+    default is the current directory. The exit status is 1 if there are errors, 0 if there are none.
     """
     findings = doctor.examine(path or Path.cwd(), is_trying=is_trying)
     for finding in findings:

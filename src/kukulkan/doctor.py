@@ -99,6 +99,10 @@ class _Checkup:
                 if is_source(place / name):
                     self.source(place / name)
 
+    def knows(self, directory: Path) -> None:
+        """Take what lies in a directory for the program's own, without a look at it."""
+        self._own.update(entry.stem for entry in directory.iterdir())
+
     def _refused(self, error: OSError) -> None:
         what = f"cannot be read: {error.strerror}"
         self.findings.append(Finding(str(error.filename), 0, ERROR, what, "Allow it, or run as root."))
@@ -149,9 +153,10 @@ class _Checkup:
 
 
 def examine(path: Path, account: readable.Account | None = None, is_trying: bool = True) -> list[Finding]:
-    """What of a configuration file or a directory of handlers will not run, in order of place.
+    """What of a configuration, a directory of handlers or a source will not run, in order of place.
 
     Args:
+        path: A configuration file, a source, or a directory with either.
         account: Apache's children's; None: that of the configuration, or the usual one.
         is_trying: Import packages with compiled parts to see whether they load twice.
 
@@ -161,13 +166,23 @@ def examine(path: Path, account: readable.Account | None = None, is_trying: bool
     path = path.absolute()
     files = [path / name for name in _NAMES] if path.is_dir() else [path]
     file = next((file for file in files if file.is_file()), None)
-    if file is not None:
+    if is_source(path):
+        findings = _examine_source(path, account, is_trying)
+    elif file is not None:
         findings = _examine_configuration(file, account, is_trying)
     elif path.is_dir():
         findings = _examine_directory(path, account, is_trying)
     else:
         raise KukulkanError(f"There is no file or directory {path}.")
     return sorted(set(findings))
+
+
+def _examine_source(path: Path, account: readable.Account | None, is_trying: bool) -> list[Finding]:
+    checkup = _Checkup(account or readable.child_account(), is_trying)
+    checkup.source(path)
+    checkup.knows(path.parent)
+    checkup.packages(is_one_interpreter=False)
+    return checkup.findings
 
 
 def _examine_directory(path: Path, account: readable.Account | None, is_trying: bool) -> list[Finding]:

@@ -390,6 +390,18 @@ def test_odd_files(write, monkeypatch):
     assert examine(place) == ["closed:0 error: cannot be read: Permission denied"]
 
 
+@pytest.mark.parametrize("name", ["index.py", "shop.wsgi", "script.cgi"])
+def test_single_source(write, name):
+    """It is a source, no configuration; what lies beside it is not missed, nor looked at."""
+    write("shop.py", "print 'y'")
+    write("old.py", "print 'z'")
+    text = "#!/usr/bin/python\nimport shop, old, no_such\nprint 'x'\n"
+    assert [each.partition(":")[2][:30] for each in examine(write(name, text))] == [
+        "2 warning: there is no module no"[:30],
+        "3 error: Python 2: print statement"[:30],
+    ]
+
+
 def test_nothing_there(tmp_path):
     """A mistyped name is no clean bill."""
     with pytest.raises(KukulkanError, match="no file or directory"):
