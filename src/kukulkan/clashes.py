@@ -21,9 +21,17 @@ _ACCESS = frozenset(("order", "allow", "deny", "satisfy"))
 _OLD_APACHE = {
     "acceptmutex": "Write Mutex.",
     "authauthoritative": "Write AuthBasicAuthoritative.",
+    "authdefaultauthoritative": "Take it out.",
     "authdigestfile": "Write AuthUserFile, and AuthDigestProvider file.",
+    "authzdbmauthoritative": "Take it out, and join several Require by <RequireAny> or <RequireAll>.",
+    "authzdefaultauthoritative": "Take it out.",
+    "authzgroupfileauthoritative": "Take it out, and join several Require by <RequireAny> or <RequireAll>.",
+    "authzuserauthoritative": "Take it out, and join several Require by <RequireAny> or <RequireAll>.",
     "lockfile": "Write Mutex.",
-    "scriptsock": "Take it out.",
+    "rewritelock": "Write Mutex.",
+    "rewritelog": "Write LogLevel rewrite:trace3: it is in the error log.",
+    "rewriteloglevel": "Write LogLevel rewrite:trace3, up to trace8.",
+    "sslmutex": "Write Mutex.",
 }
 _OLD_MODULES = {
     "access_module": "authz_host_module",

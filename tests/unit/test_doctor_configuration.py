@@ -232,6 +232,16 @@ def test_directives_of_apache_2_2(write):
     ]
 
 
+def test_directives_that_are_gone(write):
+    """Those at which Apache 2.4 does not start, and none that it has: ScriptSock is mod_cgid's."""
+    gone = ["AuthzDefaultAuthoritative Off", "RewriteLog /tmp/x", "RewriteLogLevel 1", "SSLMutex default"]
+    text = "\n".join(["ScriptSock x", "MaxClients 5", "NameVirtualHost *:80", *gone])
+    assert examine(write("httpd.conf", text)) == [
+        f"httpd.conf:{line} error: Apache 2.4 has no {directive.partition(' ')[0]}"
+        for line, directive in enumerate(gone, 4)
+    ]
+
+
 @pytest.mark.parametrize(
     ("handler", "told"),
     [
