@@ -8,6 +8,7 @@ like one is not accepted as text, whatever is sent.
 
 import hmac
 import re
+import sys
 from collections.abc import Mapping
 
 import _apache
@@ -87,7 +88,7 @@ def _is_right_argon2(stored: str, sent: bytes) -> bool:
     except ImportError as error:
         raise ImportError(
             f"a password is stored by Argon2, and argon2-cffi cannot be imported: {error}: "
-            "pip install 'kukulkan[argon2]'"
+            f"{sys.prefix}/bin/pip install argon2-cffi"
         ) from error
     try:
         return bool(PasswordHasher().verify(stored, sent))

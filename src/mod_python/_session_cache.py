@@ -9,6 +9,7 @@ import contextlib
 import functools
 import math
 import secrets
+import sys
 import time
 import urllib.parse
 from collections.abc import Callable, Iterator
@@ -27,7 +28,9 @@ try:
     import redis.retry
 except ImportError as error:
     raise ImportError(
-        f"{error.msg}: sessions in Redis or memcached need it; pip install 'kukulkan[cache]'", name=error.name
+        f"{error.msg}: sessions in Redis or memcached need it; "
+        f"{sys.prefix}/bin/pip install cachelib pymemcache redis",
+        name=error.name,
     ) from None
 
 __all__ = ["MemcachedSession", "RedisSession", "StoreError"]

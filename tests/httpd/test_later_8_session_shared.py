@@ -292,7 +292,7 @@ def test_without_the_libraries(httpd):
         "import sys\nsys.modules['cachelib'] = None\nfrom mod_python import Session\n"
         "try:\n    Session.RedisSession\nexcept ImportError as error:\n    return str(error)"
     )
-    assert "pip install 'kukulkan[cache]'" in server.run(code)
+    assert "/bin/pip install cachelib pymemcache redis" in server.run(code)
 
 
 class Browser(threading.Thread):
