@@ -31,6 +31,8 @@ FIRST_PAGES = {
 # As Listen takes it: a protocol may follow.
 _PORT = re.compile(r"(?:\S+:)?([0-9]+)(?=\s|$)")
 
+_NOT_RUNNING = re.compile(r"\(pid ([0-9]+)\?\) not running")
+
 _VERBS = {"start": "start", "graceful-stop": "stop", "graceful": "restart"}
 
 
@@ -164,7 +166,21 @@ def control(configuration: Path, action: str, program: str | None = None) -> Non
     # "httpd (pid 7) already running", "httpd (no pid file) not running": status 0, yet no success;
     # but "httpd not running, trying to start" is how it restarts when it is stopped.
     if "already running" in said or ("not running" in said and "trying to start" not in said):
-        raise KukulkanError(said)
+        raise KukulkanError(_of_another_user(said) or said)
+
+
+def _of_another_user(said: str) -> str | None:
+    """What "httpd (pid 7?) not running" means if it does run: Apache may not signal it."""
+    process = _NOT_RUNNING.search(said)
+    if not process:
+        return None
+    try:
+        os.kill(int(process[1]), 0)
+    except PermissionError:
+        return f"httpd (pid {process[1]}) belongs to another user: stop it as the one who started it."
+    except OSError:
+        pass
+    return None
 
 
 def versions() -> list[tuple[str, str]]:

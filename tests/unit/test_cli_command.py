@@ -1,6 +1,8 @@
 """The command line itself: kukulkan.cli, installation and serve, without running Apache."""
 
+import os
 import socket
+from dataclasses import replace
 from importlib import metadata
 from pathlib import Path
 
@@ -93,6 +95,30 @@ def test_wrong_use_exits_with_2(arguments, message, capsys):
     """The message names what is wrong."""
     assert cli.main(arguments) == 2
     assert message in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("error", "said"),
+    [
+        (PermissionError, "httpd (pid 7) belongs to another user: stop it as the one who started it."),
+        (ProcessLookupError, "httpd (pid 7?) not running"),
+    ],
+)
+def test_stopping_what_belongs_to_another_user(apache, monkeypatch, tmp_path, capsys, error, said):
+    """Apache says that it is not running, for it may not send it a signal."""
+
+    def refuse(process: int, signum: int) -> None:
+        raise error
+
+    program = tmp_path / "httpd"
+    program.write_text("#!/bin/sh\necho 'httpd (pid 7?) not running'\n")
+    program.chmod(0o755)
+    found = replace(apache, program=program)
+    monkeypatch.setattr(httpd, "find", lambda named: found)
+    monkeypatch.setattr(os, "kill", refuse)
+    (tmp_path / "httpd.conf").touch()
+    assert cli.main(["stop", str(tmp_path / "httpd.conf")]) == 1
+    assert capsys.readouterr().err == f"kukulkan: {said}\n"
 
 
 def test_prefork_has_one_thread(apache, monkeypatch, tmp_path, capsys):
