@@ -47,5 +47,6 @@ def find_apxs() -> str | None:
 if __name__ == "__main__":
     apxs = find_apxs()
     if apxs is None:
-        sys.exit(HELP)
+        named = os.environ.get("APXS")
+        sys.exit(f"There is no program {named}, which APXS names: correct or unset it." if named else HELP)
     print(apxs)

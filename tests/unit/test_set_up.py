@@ -1,6 +1,8 @@
 """What `make` says before it builds: scripts/set_up.py and find_apxs.py."""
 
 import importlib.util
+import os
+import subprocess
 import sys
 import sysconfig
 from pathlib import Path
@@ -155,6 +157,23 @@ def test_apxs_is_the_one_named(monkeypatch, tmp_path):
     assert script("find_apxs").find_apxs() == str(apxs)
     monkeypatch.setenv("APXS", str(tmp_path / "none"))
     assert script("find_apxs").find_apxs() is None
+
+
+@pytest.mark.parametrize(
+    ("named", "message"),
+    [("/no/such/apxs", "There is no program /no/such/apxs, which APXS names"), ("", "apt-get install")],
+)
+def test_apxs_is_not_there(named, message, tmp_path):
+    """A wrong APXS is told as such: nothing else was looked for."""
+    code = "import shutil, runpy, sys; shutil.which = lambda *a, **k: None; runpy.run_path(sys.argv[1], run_name='__main__')"
+    done = subprocess.run(
+        [sys.executable, "-c", code, SCRIPTS / "find_apxs.py"],
+        env={**os.environ, "APXS": named},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 1 and message in done.stderr
 
 
 def test_apxs_of_the_environment_comes_first(monkeypatch, tmp_path):
