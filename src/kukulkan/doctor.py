@@ -65,6 +65,8 @@ class _Checkup:
         self._account = account
         self._is_trying = is_trying
         self._seen: set[Path] = set()
+        #: Directories with packages of another environment, by PythonHome.
+        self.installed: list[str] = []
         #: Modules and packages of the program's own.
         self._own: set[str] = set()
         #: By package that is not of the program: the statements that import it, and where the first is.
@@ -123,7 +125,7 @@ class _Checkup:
     def packages(self, is_one_interpreter: bool) -> None:
         """Say which packages are not there, and which refuse several interpreters."""
         for name, (statements, path, line) in self._others.items():
-            if imports.is_there(name):
+            if imports.is_there(name, self.installed):
                 if not is_one_interpreter:
                     self._compiled(name, list(statements), path, line)
             elif name not in self._own:
@@ -138,7 +140,7 @@ class _Checkup:
     def _compiled(self, name: str, statements: list[str], path: Path, line: int) -> None:
         what = f"the package {name} does not load in several interpreters of a process"
         cure = "Configure `PythonInterpreter main_interpreter` for the whole server."
-        if not self._is_trying:
+        if not self._is_trying or not imports.is_there(name):  # another environment's is not tried
             reason = "it is known for that" if name in imports.SINGLE else None
         elif imports.has_compiled_parts(name):
             reason = imports.refusal("; ".join(statements))
@@ -278,7 +280,6 @@ def _configuration(found: list[Directive], checkup: _Checkup, further: Iterable[
         further: Directories with modules, beside those of PythonPath.
     """
     paths = [place for place in further if place.startswith("/")]
-    installed: list[str] = []  # by PythonHome
     for directive in found:
         if directive.name == "pythonpath":
             paths += _python_path(directive, checkup)
@@ -286,12 +287,11 @@ def _configuration(found: list[Directive], checkup: _Checkup, further: Iterable[
             paths += _importer_path(directive, checkup)
         elif directive.name == "pythonhome" and directive.arguments:
             checkup.findings += _home(directive)
-            installed += map(
-                str, Path(directive.arguments[0]).glob(f"lib*/python{_own_version()}/*-packages")
-            )
+            packages = Path(directive.arguments[0]).glob(f"lib*/python{_own_version()}/*-packages")
+            checkup.installed += map(str, packages)
     for directive in found:
         for module in _handlers(directive):
-            _handler(directive, module, paths, installed, checkup)
+            _handler(directive, module, paths, checkup)
         if directive.name.startswith("python"):
             for place in [*_directories(directive), *_served(directive, found)]:
                 checkup.sources(place)
@@ -314,9 +314,7 @@ def _handlers(directive: Directive) -> Iterator[str]:
         yield from words[:1]
 
 
-def _handler(
-    directive: Directive, module: str, paths: list[str], installed: list[str], checkup: _Checkup
-) -> None:
+def _handler(directive: Directive, module: str, paths: list[str], checkup: _Checkup) -> None:
     """Look at a handler's module, which is to be in the directory or on the path."""
     top, *rest = module.split(".")
     places = [*map(str, _directories(directive)), *paths]
@@ -329,7 +327,7 @@ def _handler(
             if file.is_file():
                 checkup.source(file)
                 return
-    if imports.is_there(module, installed):
+    if imports.is_there(module, checkup.installed):
         return
     where = f" in {', '.join(dict.fromkeys(places))}, nor" if places else ""
     what = f"there is no module {module}{where} among what is installed in this environment"

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from kukulkan import directives, doctor, installation, readable
+from kukulkan import directives, doctor, imports, installation, readable
 
 
 @pytest.fixture(autouse=True)
@@ -105,6 +105,22 @@ def test_handlers_of_another_environment(write):
     told = [each for each in examine(write("httpd.conf", text)) if "there is no module" in each]
     assert len(told) == 1
     assert told[0].startswith("httpd.conf:3 error: there is no module tracker.absent")
+
+
+@pytest.mark.parametrize("is_trying", [True, False])
+def test_imports_of_another_environment(write, is_trying):
+    """What PythonHome has installed is not missing; it is not tried, but what is known is told."""
+    version = f"{sys.version_info.major}.{sys.version_info.minor}"
+    home = write(f"home/lib/python{version}/site-packages/itsown/__init__.py", "").parents[4]
+    single = sorted(imports.SINGLE)[0]
+    write(f"home/lib/python{version}/site-packages/{single}/__init__.py", "")
+    page = write("site/page.py", f"import itsown, {single}, absent\n")
+    text = f"PythonHome {home}\n<Directory {page.parent}>\nPythonHandler page\n</Directory>\n"
+    found = doctor.examine(write("httpd.conf", text), is_trying=is_trying)
+    told = [each.what for each in found if each.file == str(page)]
+    assert len(told) == 2
+    assert any(each.startswith("there is no module absent") for each in told)
+    assert any(each.startswith(f"the package {single} does not load in several") for each in told)
 
 
 def test_handlers(write, tmp_path):
@@ -314,7 +330,7 @@ def test_configuration_of_mod_wsgi(write, tmp_path):
 
 def test_main_interpreter_of_a_part(write, monkeypatch):
     """PythonInterpreter in one place of the server cures nothing of the others."""
-    monkeypatch.setattr(doctor.imports, "is_there", lambda name: True)
+    monkeypatch.setattr(doctor.imports, "is_there", lambda name, further=(): True)
     page = write("site/page.py", "import numpy\n")
     handler = f"<Directory {page.parent}>\nPythonHandler page\n</Directory>\n"
     main = "PythonInterpreter main_interpreter\n"
