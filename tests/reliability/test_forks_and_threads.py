@@ -326,8 +326,8 @@ def test_idle_pool(watched, mpm):
 def test_hanging_cleanup(watched, mpm, how):
     """The child ends without what would have come after it."""
     server = serve(watched, THREADS, "PythonShutdownTimeout 1", mpm=mpm)
-    server.get("p?bad_end")
     server.get("p?registers")
+    server.get("p?bad_end")
     assert end(server, how) == []
     server.expect_log("KK0196: ")
 
