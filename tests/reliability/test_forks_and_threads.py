@@ -180,9 +180,11 @@ def test_multiprocessing(watched, method):
     server = serve_forks(watched, method)
     child = hello(server)
     for _ in range(2):
-        # Before 3.11.4 (CPython issue 102512) a copy of a thread like Apache's cannot end well.
-        status = 1 if method == "fork" and sys.version_info < (3, 11, 4) else 0
-        assert server.get("p?uses").text == f"[9, 16] put {status} -15"
+        answer = server.get("p?uses").text
+        if method == "fork" and sys.version_info < (3, 11, 4):
+            # CPython issue 102512: a copy of a thread like Apache's does its work, but seldom ends well.
+            answer = answer.replace(" put 1 ", " put 0 ")
+        assert answer == "[9, 16] put 0 -15"
     assert hello(server) == child
     assert_alone(server)
 
