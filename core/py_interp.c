@@ -249,17 +249,6 @@ PyObject *mp_interp_frame_of(const mp_interp_thread *thread)
     return (PyObject *)frame;
 }
 
-PyObject *mp_interp_file_of(const mp_interp_thread *thread)
-{
-    PyFrameObject *frame = (PyFrameObject *)mp_interp_frame_of(thread);
-    PyCodeObject *code = frame ? PyFrame_GetCode(frame) : NULL;
-    PyObject *file = code ? Py_NewRef(code->co_filename) : NULL;
-
-    Py_XDECREF(frame); /* the thread has another reference to it, and to what follows */
-    Py_XDECREF(code);
-    return file;
-}
-
 /* Interpreters */
 
 int mp_interp_is_only(void)

@@ -91,9 +91,6 @@ int mp_interp_raise_in(const mp_interp_thread *thread, PyObject *exception);
 /* What thread executes: a new reference to its frame, or NULL without an exception. */
 PyObject *mp_interp_frame_of(const mp_interp_thread *thread);
 
-/* The file of the code that it executes; the same. */
-PyObject *mp_interp_file_of(const mp_interp_thread *thread);
-
 /* Whether the main interpreter is the only one that was made. */
 int mp_interp_is_only(void);
 

@@ -21,6 +21,9 @@ APLOG_USE_MODULE(python);
  * time between two exceptions. */
 #define GRACE apr_time_from_sec(1)
 
+/* How long a module may take to be imported before it is ended half done. */
+#define IMPORT_GRACE apr_time_from_sec(10)
+
 /* How long it is postponed at a time, first and later. */
 #define PAUSE apr_time_from_msec(10)
 #define LONG_PAUSE apr_time_from_msec(250)
@@ -94,8 +97,9 @@ static void report(mp_watch *watch)
     }
     mp_interp_release(&released);
     ap_log_error(APLOG_MARK, APLOG_ERR, 0, server,
-                 "KK0191: %s did not end at its PythonRequestTimeout: it is in C code, or has "
-                 "caught the exception, and occupies a worker until it ends; it is at:\n%s",
+                 "KK0191: %s did not end at its PythonRequestTimeout: it is in C code, waits for "
+                 "an import, or has caught the exception, and occupies a worker until it ends; it "
+                 "is at:\n%s",
                  handler, stack ? stack : "(no Python code)");
     mp_interp_reacquire(&released);
     Py_XDECREF(text);
@@ -112,17 +116,42 @@ static mp_watch *find_due(const mp_interp *interp, apr_time_t time)
     return NULL;
 }
 
+/* Whether a frame is code's, or was called by that. Takes the reference; the thread that the
+ * frame is of has others, and one to each of its callers. */
+static int is_in(PyFrameObject *frame, const PyObject *code)
+{
+    int enabled = PyGC_Disable(); /* a collection would run code, and let the thread go on */
+    int found = 0;
+
+    while (frame) {
+        PyCodeObject *its_code = PyFrame_GetCode(frame);
+        PyFrameObject *caller = PyFrame_GetBack(frame);
+
+        found |= (PyObject *)its_code == code;
+        Py_DECREF(its_code);
+        Py_DECREF(frame);
+        frame = caller;
+    }
+    if (enabled) {
+        PyGC_Enable();
+    }
+    return found;
+}
+
 /* Whether an exception would come where it must not, as _delicate.py has it. It comes where
  * the thread is now: a thread does not let go of a GIL but where it can be interrupted, or in
  * C code, and looks for exceptions when that returns. Under the mutex. Holds the interpreter. */
 static int is_delicate(const mp_watch *watch, apr_time_t time)
 {
-    PyObject *file = mp_interp_file_of(&watch->thread);
-    PyObject *kind =
-        file ? PyDict_GetItem(mp_interp_state(watch->interp)->delicate_files, file) : NULL;
+    const mp_state *state = mp_interp_state(watch->interp);
+    apr_time_t passed = time - watch->due_since;
+    PyFrameObject *frame = (PyFrameObject *)mp_interp_frame_of(&watch->thread);
+    PyCodeObject *code = frame ? PyFrame_GetCode(frame) : NULL;
+    PyObject *kind = code ? PyDict_GetItem(state->delicate_files, code->co_filename) : NULL;
+    int is_importing = is_in(frame, state->import_code);
 
-    Py_XDECREF(file);
-    return kind && (kind == Py_True || time - watch->due_since < GRACE);
+    Py_XDECREF(code);
+    return (kind && (kind == Py_True || passed < GRACE)) || (is_importing && passed < IMPORT_GRACE);
 }
 
 /* Under the mutex. Holds the interpreter. */
@@ -135,7 +164,7 @@ static void raise_in(mp_watch *watch, apr_time_t time)
         watch->raise_at = time + (time - watch->due_since < GRACE ? PAUSE : LONG_PAUSE);
         if (!watch->is_told) {
             watch->is_told = 1;
-            watch->report_at = time + 2 * GRACE;
+            watch->report_at = watch->due_since + IMPORT_GRACE + 2 * GRACE;
         }
         return;
     }

@@ -87,14 +87,14 @@ def serve(httpd, seconds):
 
 
 @pytest.mark.only_mpm("event")
-@pytest.mark.parametrize(("lock", "seconds"), [("import", 4), ("condition", 0.5), ("logging", 0.5)])
+@pytest.mark.parametrize(("lock", "seconds"), [("import", 14), ("condition", 0.5), ("logging", 0.5)])
 def test_no_lock_stays_taken(httpd, lock, seconds):
     """A handler whose time ends while Python waits for a lock, to note then that it has it."""
     server = serve(httpd, seconds)
     assert server.get(f"holds?{lock}").status_code == 200
-    assert server.get(f"uses_{lock}").status_code == 504
+    assert server.get(f"uses_{lock}", timeout=60).status_code == 504
     if lock == "import":
-        server.expect_log("KK0191: PythonHandler of .GET /uses_import")
+        server.expect_log("KK0191: PythonHandler of .GET /uses_import.*waits for an import")
     server.expect_log(TIMEOUT)
     assert server.get("free").text == "free"
 
@@ -111,6 +111,54 @@ def test_waiting_for_an_import(httpd):
         assert first.result().text == "done"
     server.expect_log(TIMEOUT, times=4)
     assert server.get("free").text == "free"
+
+
+ENDLESS = "while True:\n    pass\n"
+CUT = {
+    "lib/cut/__init__.py": "from .first import *\nfrom .second import *\nnames = first.names + second.names\n",
+    "lib/cut/first.py": "names = ['first']\n",
+    "lib/cut/second.py": "import time\ntime.sleep(0.4)\nnames = ['second']\n",
+    "lib/imports_cut.py": """
+    from mod_python import apache
+
+    def handler(req):
+        import cut
+        while not req.args:
+            pass
+        req.write(repr(cut.names))
+        return apache.OK
+    """,
+}
+
+
+def test_an_import_is_finished(httpd):
+    """A package that has got its first submodule cannot be imported again: that is still
+    there, and so it is not made an attribute of the new package."""
+    config = """
+        PythonPath "sys.path + ['${root}/lib']"
+        SetHandler python-program
+        PythonHandler imports_cut
+        PythonRequestTimeout 100ms
+        """
+    server = httpd(config, CUT)
+    assert server.get("first").status_code == 504
+    server.expect_log("KK0190: PythonHandler imports_cut: mod_python.apache.RequestTimeout")
+    assert server.get("second?1").text == "['first', 'second']"
+
+
+@pytest.mark.only_mpm("event")
+def test_an_import_that_does_not_end(httpd):
+    """It gets ten seconds more; what waits for the same module waits no longer than that."""
+    config = """
+        SetHandler python-program
+        PythonHandler mod_python.publisher
+        PythonRequestTimeout 100ms
+        """
+    server = httpd(config, {"htdocs/imported.py": ENDLESS})
+    with ThreadPoolExecutor(3) as executor:
+        answers = [executor.submit(server.get, "imported.py/call", timeout=60) for _ in range(2)]
+        assert {answer.result().status_code for answer in answers} == {504}
+    server.expect_log("KK0190: PythonHandler mod_python.publisher: ", times=2)
 
 
 NESTED = """
@@ -153,13 +201,11 @@ def test_what_is_nested_is_not_hit(httpd):
     server.expect_log("KK0190: PythonHandler nested::outer")
 
 
-ENDLESS = "while True:\n    pass\n"
 STANDARD = {
     "pages/page.psp": ("psp", "<%\nwhile True:\n    pass\n%>"),
     "pages/script.py": ("cgihandler", ENDLESS),
     "pages/printed.py": ("cgihandler", "print('X: 1\\n')\n" + ENDLESS),
     "pages/public.py/call": ("publisher", "def call():\n    while True:\n        pass\n"),
-    "pages/imported.py/call": ("publisher", ENDLESS),
     "pages/wsgi": ("wsgi", "def application(environ, start_response):\n    while True:\n        pass\n"),
 }
 
