@@ -43,7 +43,7 @@ typedef struct {
 } retained_locks;
 
 typedef struct {
-    apr_proc_mutex_t *mutex; /* between processes */
+    apr_proc_mutex_t *mutex; /* between processes; NULL: of this one alone */
     pthread_cond_t freed;    /* between threads: these three, under the guard */
     /* NULL: free in this process. Changed under the guard; a holder may ask without it whether
      * it is the one, since nobody else makes it that. */
@@ -55,7 +55,8 @@ typedef struct {
 static struct {
     pthread_mutex_t guard;
     pthread_key_t thread_key; /* set where a thread may hold locks; for its destructor */
-    int count;
+    int count;                /* of those with files, if these could be opened */
+    int total;                /* with MP_PROCESS_LOCK_COUNT behind them */
     global_lock *locks;
 } child = {.guard = PTHREAD_MUTEX_INITIALIZER};
 
@@ -178,7 +179,7 @@ static int make_locks(apr_pool_t *pconf, apr_pool_t *plog, apr_pool_t *ptemp, se
 
 static void release_held(const void *holder)
 {
-    for (int i = 0; i < child.count; i++) {
+    for (int i = 0; i < child.total; i++) {
         const void *_Atomic *found = &child.locks[i].holder;
         while (atomic_load_explicit(found, memory_order_relaxed) == holder &&
                mp_global_lock_release(i, holder) == APR_SUCCESS) {
@@ -191,12 +192,15 @@ static void open_locks(apr_pool_t *pchild, server_rec *s)
     retained_locks *locks = retained();
 
     pthread_key_create(&child.thread_key, (void (*)(void *))release_held);
-    child.locks = apr_pcalloc(pchild, sizeof(*child.locks) * (apr_size_t)locks->count);
+    child.total = locks->count + MP_PROCESS_LOCK_COUNT;
+    child.locks = apr_pcalloc(pchild, sizeof(*child.locks) * (apr_size_t)child.total);
+    for (int i = 0; i < child.total; i++) {
+        pthread_cond_init(&child.locks[i].freed, NULL);
+    }
     for (int i = 0; i < locks->count; i++) {
         global_lock *lock = &child.locks[i];
         apr_status_t rv;
         lock->mutex = locks->mutexes[i];
-        pthread_cond_init(&lock->freed, NULL);
         rv = apr_proc_mutex_child_init(&lock->mutex, apr_proc_mutex_lockfile(lock->mutex), pchild);
         if (rv != APR_SUCCESS) {
             ap_log_error(APLOG_MARK, APLOG_ERR, rv, s,
@@ -212,6 +216,11 @@ static void open_locks(apr_pool_t *pchild, server_rec *s)
 int mp_global_lock_count(void)
 {
     return child.count;
+}
+
+int mp_process_lock_first(void)
+{
+    return child.total - MP_PROCESS_LOCK_COUNT;
 }
 
 static request_rec *first_of(const request_rec *r)
@@ -286,7 +295,7 @@ apr_status_t mp_global_lock_acquire(int index, const void *holder, int wait)
         lock->count = 1;
     }
     pthread_mutex_unlock(&child.guard);
-    if (is_known || rv != APR_SUCCESS) {
+    if (is_known || rv != APR_SUCCESS || !lock->mutex) {
         return rv;
     }
     rv = wait ? lock_file(lock->mutex) : apr_proc_mutex_trylock(lock->mutex);
@@ -314,7 +323,7 @@ apr_status_t mp_global_lock_release(int index, const void *holder)
     if (!is_last) {
         return APR_SUCCESS;
     }
-    rv = apr_proc_mutex_unlock(lock->mutex);
+    rv = lock->mutex ? apr_proc_mutex_unlock(lock->mutex) : APR_SUCCESS;
     set_free(lock);
     return rv;
 }

@@ -7,7 +7,9 @@
  * excluded by what this file keeps beside each.
  *
  * A lock has a holder: the request as it came from the client, or the thread where there
- * is none. Its holder may take it again, and releases it as often. */
+ * is none. Its holder may take it again, and releases it as often.
+ *
+ * Behind those are some without a file, which exclude the threads of their process. */
 #ifndef MP_GLOBAL_LOCK_H
 #define MP_GLOBAL_LOCK_H
 
@@ -23,6 +25,10 @@ const char *mp_global_lock_check_count(apr_pool_t *pool, const char *value);
 /* How many there are in this child, numbered from 0; 0 if they could not be opened,
  * which was logged. */
 int mp_global_lock_count(void);
+
+/* How many there are without a file; the number of the first. */
+#define MP_PROCESS_LOCK_COUNT 32
+int mp_process_lock_first(void);
 
 /* Who the calling thread is, for the following: the first request that r came from, whose
  * locks are released at its end at the latest; without r (NULL), the thread. */

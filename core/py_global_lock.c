@@ -9,32 +9,27 @@
 #include "py_interp.h"
 #include "py_server.h"
 
-static int index_of_number(size_t number)
+static size_t hash_of_text(const char *text, apr_ssize_t length)
 {
-    return 1 + (int)(number % (size_t)(mp_global_lock_count() - 1));
+    return apr_hashfunc_default(text, &length);
 }
 
-static int index_of_text(const char *text, apr_ssize_t length)
-{
-    return index_of_number(apr_hashfunc_default(text, &length));
-}
-
-/* Which lock a key has, from 1 on: the same in every process, which hash() would not be
- * for text. -1 with an exception. */
-static int index_of_key(PyObject *key)
+/* The same in every process, which hash() would not be for text. -1 with an exception. */
+static int hash_of_key(PyObject *key, size_t *hash)
 {
     PyObject *bytes = NULL;
     Py_ssize_t size;
-    int index;
 
     if (PyLong_Check(key)) {
-        Py_hash_t hash = PyObject_Hash(key); /* a program's own kind of int may have its own */
-        return hash == -1 ? -1 : index_of_number((size_t)hash);
+        Py_hash_t own = PyObject_Hash(key); /* a program's own kind of int may have its own */
+        *hash = (size_t)own;
+        return own == -1 ? -1 : 0;
     }
     if (PyUnicode_Check(key)) {
         const char *utf8 = PyUnicode_AsUTF8AndSize(key, &size);
         if (utf8) {
-            return index_of_text(utf8, size);
+            *hash = hash_of_text(utf8, size);
+            return 0;
         }
         PyErr_Clear(); /* it has surrogates */
         bytes = PyUnicode_AsEncodedString(key, "utf-8", "surrogatepass");
@@ -47,15 +42,16 @@ static int index_of_key(PyObject *key)
     if (!bytes) {
         return -1;
     }
-    index = index_of_text(PyBytes_AS_STRING(bytes), PyBytes_GET_SIZE(bytes));
+    *hash = hash_of_text(PyBytes_AS_STRING(bytes), PyBytes_GET_SIZE(bytes));
     Py_DECREF(bytes);
-    return index;
+    return 0;
 }
 
 /* The lock that (server, key[, index]) means, or -1 with an exception. */
 static int index_from_args(PyObject *module, PyObject *const *args, Py_ssize_t nargs,
                            const char *name)
 {
+    size_t hash;
     long index = -1;
 
     if (nargs != 2 && nargs != 3) {
@@ -81,21 +77,30 @@ static int index_from_args(PyObject *module, PyObject *const *args, Py_ssize_t n
                      index, mp_global_lock_count() - 1, MP_OPTION_MUTEX_LOCKS);
         return -1;
     }
-    return index >= 0 ? (int)index : index_of_key(args[1]);
+    if (index >= 0) {
+        return (int)index;
+    }
+    if (hash_of_key(args[1], &hash) < 0) {
+        return -1;
+    }
+    return 1 + (int)(hash % (size_t)(mp_global_lock_count() - 1));
 }
 
-const char mp_py_global_lock_doc[] = PyDoc_STR("_global_lock(server, key, index=-1, /)\n--\n\n\
-Take a lock that excludes all other requests, threads and processes of the server, or wait\n\
-until it is free.\n\n\
-server: any mp_server.\n\
-key: str, bytes or int, which chooses one of the locks from 1 up.\n\
-index: the lock itself, whatever the key; 0 is kept for such use.\n\n\
-Who has it already takes it once more. What a request still has at its end is released.\n\
-Raises ValueError for an index out of range, OSError if locking fails.");
-
-PyObject *mp_py_global_lock(PyObject *module, PyObject *const *args, Py_ssize_t nargs)
+/* The lock of this process that a key means, or -1 with an exception. */
+static int index_in_process(PyObject *key)
 {
-    int index = index_from_args(module, args, nargs, "_global_lock");
+    size_t hash;
+
+    if (hash_of_key(key, &hash) < 0) {
+        return -1;
+    }
+    return mp_process_lock_first() + (int)(hash % MP_PROCESS_LOCK_COUNT);
+}
+
+/* What follows takes an index, or -1 with an exception. */
+
+static PyObject *take(int index)
+{
     const void *holder;
     apr_status_t rv;
 
@@ -116,13 +121,8 @@ PyObject *mp_py_global_lock(PyObject *module, PyObject *const *args, Py_ssize_t 
     Py_RETURN_NONE;
 }
 
-const char mp_py_global_trylock_doc[] = PyDoc_STR("_global_trylock(server, key, index=-1, /)\n\
---\n\n\
-The same without waiting: True if it was taken, False if it is another's.");
-
-PyObject *mp_py_global_trylock(PyObject *module, PyObject *const *args, Py_ssize_t nargs)
+static PyObject *try_to_take(int index)
 {
-    int index = index_from_args(module, args, nargs, "_global_trylock");
     apr_status_t rv;
 
     if (index < 0) {
@@ -135,14 +135,8 @@ PyObject *mp_py_global_trylock(PyObject *module, PyObject *const *args, Py_ssize
     return PyBool_FromLong(rv == APR_SUCCESS);
 }
 
-const char mp_py_global_unlock_doc[] = PyDoc_STR("_global_unlock(server, key, index=-1, /)\n\
---\n\n\
-Undo one _global_lock(), or _global_trylock() that was True. Raises RuntimeError if this\n\
-request, or thread outside requests, does not have the lock.");
-
-PyObject *mp_py_global_unlock(PyObject *module, PyObject *const *args, Py_ssize_t nargs)
+static PyObject *give_back(int index)
 {
-    int index = index_from_args(module, args, nargs, "_global_unlock");
     apr_status_t rv;
 
     if (index < 0) {
@@ -157,4 +151,61 @@ PyObject *mp_py_global_unlock(PyObject *module, PyObject *const *args, Py_ssize_
         return mp_raise_os_error(rv, "a global lock cannot be released", 0);
     }
     Py_RETURN_NONE;
+}
+
+const char mp_py_global_lock_doc[] = PyDoc_STR("_global_lock(server, key, index=-1, /)\n--\n\n\
+Take a lock that excludes all other requests, threads and processes of the server, or wait\n\
+until it is free.\n\n\
+server: any mp_server.\n\
+key: str, bytes or int, which chooses one of the locks from 1 up.\n\
+index: the lock itself, whatever the key; 0 is kept for such use.\n\n\
+Who has it already takes it once more. What a request still has at its end is released.\n\
+Raises ValueError for an index out of range, OSError if locking fails.");
+
+PyObject *mp_py_global_lock(PyObject *module, PyObject *const *args, Py_ssize_t nargs)
+{
+    return take(index_from_args(module, args, nargs, "_global_lock"));
+}
+
+const char mp_py_global_trylock_doc[] = PyDoc_STR("_global_trylock(server, key, index=-1, /)\n\
+--\n\n\
+The same without waiting: True if it was taken, False if it is another's.");
+
+PyObject *mp_py_global_trylock(PyObject *module, PyObject *const *args, Py_ssize_t nargs)
+{
+    return try_to_take(index_from_args(module, args, nargs, "_global_trylock"));
+}
+
+const char mp_py_global_unlock_doc[] = PyDoc_STR("_global_unlock(server, key, index=-1, /)\n\
+--\n\n\
+Undo one _global_lock(), or _global_trylock() that was True. Raises RuntimeError if this\n\
+request, or thread outside requests, does not have the lock.");
+
+PyObject *mp_py_global_unlock(PyObject *module, PyObject *const *args, Py_ssize_t nargs)
+{
+    return give_back(index_from_args(module, args, nargs, "_global_unlock"));
+}
+
+const char mp_py_process_lock_doc[] = PyDoc_STR("_process_lock(key, /)\n--\n\n\
+_global_lock() for this process alone, in less time: other processes are not excluded.");
+
+PyObject *mp_py_process_lock(PyObject *module, PyObject *key)
+{
+    return take(index_in_process(key));
+}
+
+const char mp_py_process_trylock_doc[] = PyDoc_STR("_process_trylock(key, /)\n--\n\n\
+_global_trylock() for this process alone.");
+
+PyObject *mp_py_process_trylock(PyObject *module, PyObject *key)
+{
+    return try_to_take(index_in_process(key));
+}
+
+const char mp_py_process_unlock_doc[] = PyDoc_STR("_process_unlock(key, /)\n--\n\n\
+_global_unlock() for this process alone.");
+
+PyObject *mp_py_process_unlock(PyObject *module, PyObject *key)
+{
+    return give_back(index_in_process(key));
 }

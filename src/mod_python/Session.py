@@ -268,19 +268,21 @@ class BaseSession(dict[Any, Any]):
         Ids share a few locks: two requests that have one each, and begin a session under the
         lock of the other, would wait forever.
         """
-        server = self._req.server
         for _ in range(_ATTEMPTS):
-            if _apache._global_trylock(server, self._sid):
+            if self._try_lock():
                 try:
                     self.lock()
                 finally:
-                    _apache._global_unlock(server, self._sid)
+                    self._give_lock()
                 return
             self._sid = secrets.token_hex(16)
         self.lock()
 
     def _take_lock(self) -> None:
         _apache._global_lock(self._req.server, self._sid)
+
+    def _try_lock(self) -> bool:
+        return _apache._global_trylock(self._req.server, self._sid)
 
     def _give_lock(self) -> None:
         _apache._global_unlock(self._req.server, self._sid)
@@ -320,6 +322,23 @@ class MemorySession(BaseSession):
     ) -> None:
         """See BaseSession."""
         BaseSession.__init__(self, req, sid, secret, lock, timeout)  # super() takes longer
+
+    # Where there is one process, no other needs to be kept away, and a lock needs no file.
+
+    def _take_lock(self) -> None:
+        if _is_one_process():
+            _apache._process_lock(self._sid)
+        else:
+            BaseSession._take_lock(self)
+
+    def _try_lock(self) -> bool:
+        return _apache._process_trylock(self._sid) if _is_one_process() else BaseSession._try_lock(self)
+
+    def _give_lock(self) -> None:
+        if _is_one_process():
+            _apache._process_unlock(self._sid)
+        else:
+            BaseSession._give_lock(self)
 
     def do_load(self) -> Record | None:
         """See BaseSession."""
@@ -361,9 +380,14 @@ def _path_of(req: "_apache.mp_request") -> str:
 
 
 @functools.cache
+def _is_one_process() -> bool:
+    return bool(_apache.mpm_query(_apache.AP_MPMQ_MAX_DAEMONS) == 1)
+
+
+@functools.cache
 def _default_type() -> str:
     """Where all requests see one memory, that; else a file."""
-    is_one = _apache.mpm_query(_apache.AP_MPMQ_MAX_DAEMONS) == 1 and _apache._members <= 1
+    is_one = _is_one_process() and _apache._members <= 1
     return "MemorySession" if is_one and _apache.mpm_query(_apache.AP_MPMQ_IS_THREADED) else "DbmSession"
 
 

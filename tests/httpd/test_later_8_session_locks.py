@@ -14,7 +14,7 @@ CROSSING = """
         number = 0
         for character in sid.encode():
             number = (number * 33 + character) % 2**32
-        return number % 7
+        return number % LOCKS
 
     def ids(*locks):
         for lock in itertools.chain(locks[:1], itertools.cycle(locks[::-1])):
@@ -33,10 +33,10 @@ CROSSING = """
     def handler(req):
         made.of[threading.get_ident()] = ids(*map(int, req.args))
         Session.secrets = made
-        old = Session.MemorySession(req)
+        old = Session.STORE(req)
         here.wait(5)
         old.invalidate()
-        new = Session.MemorySession(req)
+        new = Session.STORE(req)
         here.wait(5)
         req.write(f"{lock_of(old.id())} {lock_of(new.id())}")
         return apache.OK
@@ -44,12 +44,14 @@ CROSSING = """
 
 
 @pytest.mark.only_mpm("event")
-def test_a_new_session_does_not_wait(httpd):
+@pytest.mark.parametrize(("store", "locks"), [("MemorySession", 32), ("FileSession", 7)])
+def test_a_new_session_does_not_wait(httpd, store, locks):
     """Two requests that begin anew while they have a session locked do not wait for each other,
-    though ids share a few locks."""
+    though ids share a few locks: of the process, which is the only one, or of the server."""
     server = httpd("# crossing", workers=4)
     server.changed = True
-    site = server.site("SetHandler python-program\nPythonHandler crossing", {"crossing.py": CROSSING})
+    code = CROSSING.replace("STORE", store).replace("LOCKS", str(locks))
+    site = server.site("SetHandler python-program\nPythonHandler crossing", {"crossing.py": code})
     with ThreadPoolExecutor(2) as pool:
         answers = pool.map(lambda locks: site.get(f"x?{locks}").text, ("01", "10"))
         assert list(answers) == ["0 0", "1 1"]
