@@ -10,6 +10,7 @@
 #include <apr_strings.h>
 
 #include "fork.h"
+#include "gate.h"
 #include "py_errors.h"
 #include "py_pool.h"
 #include "py_start.h"
@@ -34,6 +35,8 @@ struct mp_interp {
     mp_state *state;            /* NULL until set up */
     PyObject **handlers;        /* by list id; grown under this interpreter's GIL */
     unsigned handler_count;
+    mp_gate *gate; /* of its GIL: the following, or the main interpreter's */
+    mp_gate own_gate;
     mp_interp *next;
 };
 
@@ -119,10 +122,17 @@ static PyThreadState *thread_state(mp_thread *thread, const mp_interp *interp)
     return *slot;
 }
 
+static void attach_state(mp_thread *thread, mp_interp *interp, PyThreadState *state)
+{
+    mp_gate_wait(interp->gate);
+    PyEval_AcquireThread(state);
+    mp_gate_entered(interp->gate, thread);
+    thread->attached = interp;
+}
+
 static void attach(mp_thread *thread, mp_interp *interp)
 {
-    PyEval_AcquireThread(thread_state(thread, interp));
-    thread->attached = interp;
+    attach_state(thread, interp, thread_state(thread, interp));
 }
 
 static void attach_counted(mp_thread *thread, mp_interp *interp)
@@ -135,9 +145,12 @@ static void attach_counted(mp_thread *thread, mp_interp *interp)
 
 static void detach(mp_thread *thread)
 {
-    if (thread->attached) {
+    mp_interp *interp = thread->attached;
+
+    if (interp) {
         thread->attached = NULL;
         PyEval_SaveThread();
+        mp_gate_left(interp->gate, thread);
     }
 }
 
@@ -153,11 +166,7 @@ void mp_interp_enter(mp_interp *interp, const request_rec *r, mp_attachment *bef
     }
     if (thread->attached != interp) {
         detach(thread);
-        if (interp->members) {
-            attach_counted(thread, interp);
-        } else {
-            attach(thread, interp);
-        }
+        interp->members ? attach_counted(thread, interp) : attach(thread, interp);
     }
 }
 
@@ -207,18 +216,14 @@ const request_rec *mp_interp_current_request(void)
 void mp_interp_release(mp_released *released)
 {
     released->interp = mp_interp_current();
-    if (released->interp) {
-        this_thread->attached = NULL;
-    }
-    released->state = PyEval_SaveThread();
+    released->state = PyThreadState_Get();
+    released->interp ? detach(this_thread) : (void)PyEval_SaveThread();
 }
 
 void mp_interp_reacquire(const mp_released *released)
 {
-    PyEval_RestoreThread(released->state);
-    if (released->interp) {
-        this_thread->attached = released->interp;
-    }
+    released->interp ? attach_state(this_thread, released->interp, released->state)
+                     : PyEval_RestoreThread(released->state);
 }
 
 mp_interp_thread mp_interp_this_thread(void)
@@ -315,13 +320,15 @@ int mp_interp_keep_handlers(mp_interp *interp, unsigned id, PyObject *handlers)
     return 0;
 }
 
-static mp_interp *new_interp(const char *name, PyInterpreterState *interpreter)
+static mp_interp *new_interp(const char *name, int members, PyInterpreterState *interpreter)
 {
     mp_interp *interp = ap_calloc(1, sizeof(*interp));
 
     interp->name = name;
     interp->index = process.others + 1;
+    interp->members = members;
     interp->interpreter = interpreter;
+    interp->gate = process.main && !members ? process.main->gate : &interp->own_gate;
     return interp;
 }
 
@@ -377,6 +384,7 @@ static PyThreadState *new_interpreter(int own_gil, const char **error)
 static void discard(mp_thread *thread, mp_interp *interp, PyThreadState *state)
 {
     thread->attached = NULL;
+    mp_gate_left(interp->gate, thread);
     Py_EndInterpreter(state);
 #if PY_VERSION_HEX < 0x030c0000 /* the GIL is still held */
     PyThreadState_Swap(thread_state(thread, process.main));
@@ -426,10 +434,11 @@ mp_interp *mp_interp_make(const char *name, int members, int member, mp_interp_s
     }
     /* This first state stays with the interpreter, and no thread uses it again: up to
      * 3.11 an interpreter that lost its last one cannot be given another. */
-    interp = new_interp(name, PyThreadState_GetInterpreter(state));
-    interp->members = members;
+    interp = new_interp(name, members, PyThreadState_GetInterpreter(state));
     interp->member = member;
     atomic_init(&interp->entered, apr_time_now());
+    mp_gate_left(process.main->gate, thread);
+    mp_gate_entered(interp->gate, thread);
     thread->attached = interp;
     if (setup(interp) != 0) {
         *error = mp_error_text(pool);
@@ -453,12 +462,13 @@ int mp_interp_start(apr_pool_t *pool, const char *home, int optimize, const char
     }
     memset(&process, 0, sizeof(process));
     pthread_key_create(&process.thread_key, thread_ended);
+    mp_gate_start();
     mp_fork_watch();
     mp_pool_start(pool);
     if (mp_python_initialize(pool, program, optimize, error) != 0) {
         return -1;
     }
-    process.main = new_interp(MP_MAIN_INTERPRETER, PyInterpreterState_Get());
+    process.main = new_interp(MP_MAIN_INTERPRETER, 0, PyInterpreterState_Get());
     publish(process.main);
     *state_slot(get_thread(), process.main) = PyThreadState_Get();
     PyEval_SaveThread();
