@@ -233,7 +233,7 @@ static request_rec *first_of(const request_rec *r)
 
 static apr_status_t end_of_request(void *r)
 {
-    release_held(r);
+    mp_global_lock_release_all(r);
     return APR_SUCCESS;
 }
 
@@ -331,12 +331,13 @@ apr_status_t mp_global_lock_release(int index, const void *holder)
 void mp_global_lock_release_all(const request_rec *r)
 {
     if (r) {
-        const mp_request_context *context;
+        mp_request_context *context;
         r = first_of(r);
         context = mp_request_context_find((request_rec *)r);
         if (!context || !context->has_locks) {
             return;
         }
+        context->has_locks = 0;
     }
     release_held(r ? (const void *)r : mp_thread_token());
 }
