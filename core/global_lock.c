@@ -23,6 +23,8 @@ APLOG_USE_MODULE(python);
 static const char mutex_type[] = "python-lock";
 
 #define DEFAULT_COUNT 8
+/* Those without a file are as many, or this. */
+#define LEAST_PROCESS_COUNT 31
 /* The first is reserved: a key needs another. Each is an open file in each process. */
 #define LEAST_COUNT 2
 #define GREATEST_COUNT 1024
@@ -55,8 +57,9 @@ typedef struct {
 static struct {
     pthread_mutex_t guard;
     pthread_key_t thread_key; /* set where a thread may hold locks; for its destructor */
-    int count;                /* of those with files, if these could be opened */
-    int total;                /* with MP_PROCESS_LOCK_COUNT behind them */
+    int count;                /* of those with files; 0 if these could not be opened */
+    int first;                /* of those without */
+    int total;
     global_lock *locks;
 } child = {.guard = PTHREAD_MUTEX_INITIALIZER};
 
@@ -192,7 +195,9 @@ static void open_locks(apr_pool_t *pchild, server_rec *s)
     retained_locks *locks = retained();
 
     pthread_key_create(&child.thread_key, (void (*)(void *))release_held);
-    child.total = locks->count + MP_PROCESS_LOCK_COUNT;
+    child.first = locks->count;
+    child.total = locks->count;
+    child.total += locks->count > LEAST_PROCESS_COUNT ? locks->count : LEAST_PROCESS_COUNT;
     child.locks = apr_pcalloc(pchild, sizeof(*child.locks) * (apr_size_t)child.total);
     for (int i = 0; i < child.total; i++) {
         pthread_cond_init(&child.locks[i].freed, NULL);
@@ -218,9 +223,14 @@ int mp_global_lock_count(void)
     return child.count;
 }
 
+int mp_process_lock_count(void)
+{
+    return child.total - child.first;
+}
+
 int mp_process_lock_first(void)
 {
-    return child.total - MP_PROCESS_LOCK_COUNT;
+    return child.first;
 }
 
 static request_rec *first_of(const request_rec *r)

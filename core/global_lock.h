@@ -26,8 +26,9 @@ const char *mp_global_lock_check_count(apr_pool_t *pool, const char *value);
  * which was logged. */
 int mp_global_lock_count(void);
 
-/* How many there are without a file; the number of the first. */
-#define MP_PROCESS_LOCK_COUNT 32
+/* How many there are without a file, behind those that could have one: mp_process_lock_first()
+ * is the number of the first. */
+int mp_process_lock_count(void);
 int mp_process_lock_first(void);
 
 /* Who the calling thread is, for the following: the first request that r came from, whose

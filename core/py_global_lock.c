@@ -94,7 +94,7 @@ static int index_in_process(PyObject *key)
     if (hash_of_key(key, &hash) < 0) {
         return -1;
     }
-    return mp_process_lock_first() + (int)(hash % MP_PROCESS_LOCK_COUNT);
+    return mp_process_lock_first() + (int)(hash % (size_t)mp_process_lock_count());
 }
 
 /* What follows takes an index, or -1 with an exception. */
@@ -144,7 +144,7 @@ static PyObject *give_back(int index)
     }
     rv = mp_global_lock_release(index, mp_global_lock_holder(mp_interp_current_request()));
     if (rv == APR_EINVAL) {
-        PyErr_Format(PyExc_RuntimeError, "global lock %d is not held here", index);
+        PyErr_SetString(PyExc_RuntimeError, "this lock is not held here");
         return NULL;
     }
     if (rv != APR_SUCCESS) {

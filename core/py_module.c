@@ -157,7 +157,6 @@ static int apache_exec(PyObject *module)
     DO(state->dispatch_describe_stack)                  \
     DO(state->request_timeout)                          \
     DO(state->delicate_files)                           \
-    DO(state->import_code)                              \
     DO(state->dispatch_names)                           \
     DO(state->name_path)                                \
     DO(state->name_direct)                              \

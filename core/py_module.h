@@ -43,7 +43,6 @@ typedef struct {
     PyObject *dispatch_describe_stack;
     PyObject *request_timeout; /* the exception */
     PyObject *delicate_files;  /* where it is not raised: a dict */
-    PyObject *import_code;     /* what imports modules: nor while that is at work */
     /* Its dict, where "_path" is the PythonPath that sys.path is of. */
     PyObject *dispatch_names;
     /* Interned: "_path", and "direct" of a Handler. */

@@ -59,7 +59,6 @@ static int take_functions(PyObject *dispatch, mp_state *state)
         {"describe_stack", &state->dispatch_describe_stack},
         {"RequestTimeout", &state->request_timeout},
         {"DELICATE_FILES", &state->delicate_files},
-        {"IMPORT_CODE", &state->import_code},
     };
 
     for (size_t i = 0; i < Py_ARRAY_LENGTH(functions); i++) {

@@ -116,22 +116,32 @@ static mp_watch *find_due(const mp_interp *interp, apr_time_t time)
     return NULL;
 }
 
-/* Whether a frame is code's, or was called by that. Takes the reference; the thread that the
- * frame is of has others, and one to each of its callers. */
-static int is_in(PyFrameObject *frame, const PyObject *code)
+/* What _dispatch's table of files says of the code of a frame, borrowed, or NULL. */
+static PyObject *kind_of(const mp_state *state, PyFrameObject *frame)
+{
+    PyCodeObject *code = PyFrame_GetCode(frame);
+    PyObject *kind = PyDict_GetItem(state->delicate_files, code->co_filename);
+
+    Py_DECREF(code); /* the frame has another reference */
+    return kind;
+}
+
+/* Whether the import system is among the callers of a frame. The thread that runs them has
+ * references to all of them. */
+static int is_in_import(const mp_state *state, PyFrameObject *frame)
 {
     int enabled = PyGC_Disable(); /* a collection would run code, and let the thread go on */
     int found = 0;
 
-    while (frame) {
-        PyCodeObject *its_code = PyFrame_GetCode(frame);
+    Py_INCREF(frame);
+    while (frame && !found) {
         PyFrameObject *caller = PyFrame_GetBack(frame);
-
-        found |= (PyObject *)its_code == code;
-        Py_DECREF(its_code);
         Py_DECREF(frame);
         frame = caller;
+        found = frame && kind_of(state, frame) == Py_True;
     }
+    Py_XDECREF(frame);
+    PyErr_Clear(); /* without memory for a frame, what is behind it is not known */
     if (enabled) {
         PyGC_Enable();
     }
@@ -146,12 +156,12 @@ static int is_delicate(const mp_watch *watch, apr_time_t time)
     const mp_state *state = mp_interp_state(watch->interp);
     apr_time_t passed = time - watch->due_since;
     PyFrameObject *frame = (PyFrameObject *)mp_interp_frame_of(&watch->thread);
-    PyCodeObject *code = frame ? PyFrame_GetCode(frame) : NULL;
-    PyObject *kind = code ? PyDict_GetItem(state->delicate_files, code->co_filename) : NULL;
-    int is_importing = is_in(frame, state->import_code);
+    PyObject *kind = frame ? kind_of(state, frame) : NULL;
+    int result = (kind && (kind == Py_True || passed < GRACE)) ||
+                 (frame && passed < IMPORT_GRACE && is_in_import(state, frame));
 
-    Py_XDECREF(code);
-    return (kind && (kind == Py_True || passed < GRACE)) || (is_importing && passed < IMPORT_GRACE);
+    Py_XDECREF(frame);
+    return result;
 }
 
 /* Under the mutex. Holds the interpreter. */
@@ -451,7 +461,7 @@ void mp_watch_resume(void)
             innermost->is_owed = 0;
             innermost->raise_at = now();
         }
-        if (innermost->report_at != NEVER) {
+        if (innermost->report_at != NEVER && innermost->is_raised) {
             innermost->report_at = now() + GRACE; /* it could not react before */
         }
         tell_watchdog(innermost);

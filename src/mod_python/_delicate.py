@@ -13,27 +13,26 @@ import importlib
 import os
 import threading
 
-__all__ = ["DELICATE_FILES", "IMPORT_CODE"]
+__all__ = ["DELICATE_FILES"]
 
 _PACKAGE = os.path.dirname(__file__)
-
-_import_system = importlib.import_module.__globals__
-#: What runs, or has called what runs, while a module is imported. It is postponed for ten
-#: seconds then (IMPORT_GRACE): the module may never end.
-IMPORT_CODE = _import_system["_bootstrap"]._find_and_load.__code__
 
 
 def _files() -> dict[str, bool]:
     """By the file name that code objects have; True: there it is never raised, but later.
 
     Elsewhere it is postponed for a second (GRACE in core/py_watch.c): a program may spend
-    all its time there, waiting.
+    all its time there, waiting. In what the code of the former has called, the modules that
+    it imports, it is postponed for ten (IMPORT_GRACE).
     """
-    finders = _import_system["_bootstrap_external"].cache_from_source.__code__.co_filename
+    system = importlib.import_module.__globals__
+    imports = system["_bootstrap"]._find_and_load.__code__.co_filename
+    finders = system["_bootstrap_external"].cache_from_source.__code__.co_filename
     library = os.path.dirname(threading.Condition.notify.__code__.co_filename)
     locks = [os.path.join(library, name) for name in ("threading.py", "queue.py", "logging/__init__.py")]
     package = [entry.path for entry in os.scandir(_PACKAGE) if entry.name.endswith(".py")]
-    return {IMPORT_CODE.co_filename: True, **dict.fromkeys([finders, *locks, *package], False)}
+    return {imports: True, **dict.fromkeys([finders, *locks, *package], False)}
 
 
+#: See core/py_watch.c.
 DELICATE_FILES = _files()

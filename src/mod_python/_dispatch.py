@@ -14,14 +14,13 @@ from typing import Any
 import _apache
 
 from mod_python import _errors, _importer, _log, _processes, _scope, version
-from mod_python._delicate import DELICATE_FILES, IMPORT_CODE
+from mod_python._delicate import DELICATE_FILES
 from mod_python._errors import SERVER_RETURN, BadResult, RequestTimeout, describe_stack
 from mod_python._handlers import Handler, PlacedHandler, resolve_object
 from mod_python._hlist import mp_hlist
 
 __all__ = [
     "DELICATE_FILES",
-    "IMPORT_CODE",
     "RequestTimeout",
     "add_handler",
     "check_path",

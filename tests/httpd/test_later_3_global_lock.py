@@ -245,6 +245,64 @@ def test_wrong_arguments(httpd, function, arguments, error):
     assert run(httpd, code) == "refused"
 
 
+def test_locks_of_the_process(httpd):
+    """Those without a file: their holder may take one again, and their keys are as those of the
+    others."""
+    code = """
+        _apache._process_lock("spam")
+        said = [_apache._process_trylock("spam"), _apache._global_trylock(req.server, "spam")]
+        _apache._process_unlock("spam")
+        _apache._process_unlock("spam")
+        for function, key in (("unlock", "spam"), ("lock", 1.5), ("trylock", None), ("unlock", b"eggs")):
+            try:
+                getattr(_apache, "_process_" + function)(key)
+            except (RuntimeError, TypeError) as error:
+                said.append(type(error).__name__)
+        return said
+        """
+    errors = ["RuntimeError", "TypeError", "TypeError", "RuntimeError"]
+    assert run(httpd, code) == [True, True, *errors]
+
+
+@pytest.mark.only_mpm("event")
+def test_a_lock_of_the_process_excludes_its_threads(httpd):
+    """Until the request that has it ends."""
+    handlers = """
+        import _apache, threading
+        from mod_python import apache
+
+        over = threading.Event()
+
+        def holder(req):
+            _apache._process_lock("spam")
+            req.write("locked")
+            over.wait(30)
+            return apache.OK
+
+        def other(req):
+            req.write(f"{_apache._process_trylock('spam')} {_apache._process_trylock('eggs')}")
+            over.set()
+            return apache.OK
+
+        def waiter(req):
+            _apache._process_lock("spam")
+            req.write("taken")
+            return apache.OK
+        """
+    config = "".join(
+        f"<Location /{name}>\nSetHandler python-program\nPythonHandler locks::{name}\n</Location>\n"
+        for name in ("holder", "other", "waiter")
+    )
+    path = "PythonPath \"sys.path + ['${root}/lib']\"\n"
+    server = httpd(path + config, {"lib/locks.py": handlers}, workers=4)
+    server.changed = True
+    with server.connect() as connection:
+        connection.send(b"GET /holder HTTP/1.0\r\n\r\n")
+        connection.read_until(b"locked")
+        assert server.get("other").text == "False True"
+        assert server.get("waiter").text == "taken"
+
+
 def test_number_and_directory(httpd):
     """PythonOption says how many there are and where their files lie."""
     server = httpd.unstarted(

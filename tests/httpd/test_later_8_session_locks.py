@@ -44,7 +44,7 @@ CROSSING = """
 
 
 @pytest.mark.only_mpm("event")
-@pytest.mark.parametrize(("store", "locks"), [("MemorySession", 32), ("FileSession", 7)])
+@pytest.mark.parametrize(("store", "locks"), [("MemorySession", 31), ("FileSession", 7)])
 def test_a_new_session_does_not_wait(httpd, store, locks):
     """Two requests that begin anew while they have a session locked do not wait for each other,
     though ids share a few locks: of the process, which is the only one, or of the server."""

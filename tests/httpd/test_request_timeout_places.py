@@ -1,14 +1,17 @@
 """Where RequestTimeout does not come: amid what would be left locked or half done."""
 
+import time
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
+
+from plugins.process import wait_for
 
 CONFIG = """
     PythonPath "sys.path + ['${root}/lib']"
     SetHandler python-program
     PythonHandler places
-    <LocationMatch "/(holds|begins|asked|free)">
+    <LocationMatch "/(holds|ends|begins|asked|free)">
         PythonRequestTimeout 0
     </LocationMatch>
     PythonRequestTimeout 100ms
@@ -32,7 +35,7 @@ HANDLERS = """
         def run():
             acquire()
             taken.set()
-            time.sleep(%s)
+            over.wait(%s)
             release()
         taken.clear()
         thread = threading.Thread(target=run, daemon=True)
@@ -46,6 +49,9 @@ HANDLERS = """
             "logging": (logger.acquire, logger.release),
         }
         hold(*locks[req.args])
+
+    def ends(req):
+        over.set()
 
     def uses_import(req):
         import places_other
@@ -87,14 +93,19 @@ def serve(httpd, seconds):
 
 
 @pytest.mark.only_mpm("event")
-@pytest.mark.parametrize(("lock", "seconds"), [("import", 14), ("condition", 0.5), ("logging", 0.5)])
+@pytest.mark.parametrize(("lock", "seconds"), [("import", 60), ("condition", 0.5), ("logging", 0.5)])
 def test_no_lock_stays_taken(httpd, lock, seconds):
     """A handler whose time ends while Python waits for a lock, to note then that it has it."""
     server = serve(httpd, seconds)
     assert server.get(f"holds?{lock}").status_code == 200
-    assert server.get(f"uses_{lock}", timeout=60).status_code == 504
-    if lock == "import":
-        server.expect_log("KK0191: PythonHandler of .GET /uses_import.*waits for an import")
+    with ThreadPoolExecutor(1) as executor:
+        answer = executor.submit(server.get, f"uses_{lock}", timeout=60)
+        if lock == "import":
+            told = "KK0191: PythonHandler of .GET /uses_import.*waits for an import"
+            wait_for(lambda: server.error_log.find(told), told)
+            server.expect_log(told)
+            assert server.get("ends").status_code == 200
+        assert answer.result().status_code == 504
     server.expect_log(TIMEOUT)
     assert server.get("free").text == "free"
 
@@ -138,7 +149,9 @@ def test_an_import_is_finished(httpd):
         PythonPath "sys.path + ['${root}/lib']"
         SetHandler python-program
         PythonHandler imports_cut
-        PythonRequestTimeout 100ms
+        <Location /first>
+            PythonRequestTimeout 100ms
+        </Location>
         """
     server = httpd(config, CUT)
     assert server.get("first").status_code == 504
@@ -155,9 +168,11 @@ def test_an_import_that_does_not_end(httpd):
         PythonRequestTimeout 100ms
         """
     server = httpd(config, {"htdocs/imported.py": ENDLESS})
-    with ThreadPoolExecutor(3) as executor:
+    begun = time.monotonic()
+    with ThreadPoolExecutor(2) as executor:
         answers = [executor.submit(server.get, "imported.py/call", timeout=60) for _ in range(2)]
         assert {answer.result().status_code for answer in answers} == {504}
+    assert time.monotonic() - begun >= 10
     server.expect_log("KK0190: PythonHandler mod_python.publisher: ", times=2)
 
 
